@@ -1,0 +1,127 @@
+"""
+A manifest as data: the run part enters cases, the judge part only judges stored outcomes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from runners.records import Argument, Place, ValueType
+
+DType = Literal["i32", "i64", "f32", "f64"]
+"""Element type of an input or output: the type that a value *means*."""
+
+
+class Domain(Struct, frozen=True, kw_only=True):
+    """
+    Which values an element may take: an interval of reals, or of integers for integer types.
+    """
+
+    low: str
+    """Typed bits of the least value."""
+    high: str
+    """Typed bits of the greatest value."""
+    special: bool = False
+    """Whether NaNs and infinities are legal inputs as well."""
+
+
+class Tensor(Struct, frozen=True, kw_only=True):
+    """
+    An input or output buffer: row-major, little-endian.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    place: Place
+    domain: Domain | None = None
+    """Inputs only."""
+
+
+class ScalarCall(Struct, frozen=True, kw_only=True):
+    """
+    One export called with scalars: `[[call]]`. Floats may be carried as integers of their width.
+    """
+
+    entry: str
+    parameters: tuple[DType, ...]
+    """What each parameter means; its core type is i32 or i64 when `carried` is true."""
+    results: tuple[DType, ...]
+    carried: bool = False
+    """Floats travel as integers of equal width (the export reinterprets them itself)."""
+    domains: tuple[Domain, ...] = ()
+    """One per parameter; empty: every bit pattern of the type is legal."""
+
+
+class RunPart(Struct, frozen=True, kw_only=True):
+    """
+    All that can change what a module does: it enters the digest of every case.
+    """
+
+    abi: Literal["plain"] = "plain"
+    entry: str | None = None
+    """The export called with an input and an output buffer; None when `calls` are given."""
+    arguments: tuple[Argument, ...] = ()
+    entry_results: tuple[ValueType, ...] = ()
+    input: Tensor | None = None
+    output: Tensor | None = None
+    calls: tuple[ScalarCall, ...] = ()
+    initialize: tuple[str, ...] = ()
+    memory_pages: int = 512
+    deadline_ms: int = 10_000
+    compile_deadline_ms: int = 60_000
+    fuel: int | None = None
+    imports: tuple[str, ...] = ()
+    """Allowed imports, `module.name`."""
+    policy: str = "fresh"
+    reset: str | None = None
+
+
+class Semantics(Struct, frozen=True, kw_only=True):
+    """
+    What the module claims to compute.
+    """
+
+    function_class: Literal["program", "correctly-rounded", "libm", "tree", "integer"]
+    program: str = ""
+    """File with the formula, in the strict-order language of `conformance/fidelity`."""
+    weights: str = ""
+    """File with the named tensors that the program reads, as bits."""
+    functions: tuple[tuple[str, str], ...] = ()
+    """(function of the program, true function it approximates), reported in ulp."""
+
+
+class Judge(Struct, frozen=True, kw_only=True):
+    """
+    How outcomes are judged; changing it re-judges without running anything.
+    """
+
+    nan: Literal["exact", "canonical", "free"] = "exact"
+    """NaN profile; `free`: only NaN bits may differ between nodes."""
+    tolerance_ulp: int = 0
+    """Against the author's own expected rows."""
+    accuracy_floor: float | None = None
+    """Least share of held-out rows whose label the module's output must hit."""
+    decision: Literal["argmax", "threshold", "rmse", "none"] = "none"
+    """How an output becomes a label; `rmse`: the floor is a ceiling of the error instead."""
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """
+    `model.toml`, read and checked.
+    """
+
+    name: str
+    path: str
+    """Folder of the manifest, for the files it names; not part of any digest."""
+    module_file: str = "model.wasm"
+    description: str = ""
+    module_sha256: str = ""
+    rows: str = ""
+    """Held-out rows: a bits table (`conformance/manifest/tables.py`)."""
+    expected: str = ""
+    """Expected output bits of those rows, or of the calls: a bits table."""
+    run: RunPart
+    judge: Judge
+    semantics: Semantics | None = None

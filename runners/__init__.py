@@ -1,0 +1,5 @@
+"""
+Where modules run: records, engine catalogue, environments, protocol, pool and cells.
+
+Knows processes, files and engines. Must not know verdicts, profiles, manifests or reports.
+"""
