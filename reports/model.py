@@ -141,6 +141,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 
     label: str
     cases: int
+    """Cases that ran now; those served from evidence are counted beside them, not among them."""
     served_from_evidence: int
     busy_ms: float
     us_per_case: float

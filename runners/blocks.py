@@ -62,6 +62,11 @@ class BlockOutcome:
     """Row -> the engine's own words (first lines, shortened). Shown, never compared or digested."""
     unstable: dict[int, str] = field(default_factory=dict)
     """Row -> signal of a crash that did not repeat on a fresh worker. Reported, never stored."""
+    host_calls: Bytes2 | None = None
+    """Shape (n, 32): SHA-256 of the log of host calls."""
+
+    fpu_broken: bool = False
+    """A probe of known subnormal products beside this block came out wrong. Never stored."""
 
     def __len__(self) -> int:
         """

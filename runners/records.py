@@ -164,7 +164,7 @@ class Slot(Struct, frozen=True, tag="slot"):
     """
 
     index: int
-    type: ValueType
+    value_type: ValueType
 
 
 class Constant(Struct, frozen=True, tag="constant"):
@@ -431,5 +431,3 @@ def digest_of(record: object) -> str:
     SHA-256, in hexadecimal, of a record's canonical JSON.
     """
     return hashlib.sha256(canonical_json(record)).hexdigest()
-
-

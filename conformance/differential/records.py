@@ -4,6 +4,7 @@ What a vote can find, as data.
 
 from __future__ import annotations
 
+import builtins
 from enum import StrEnum
 from typing import Literal
 
@@ -92,11 +93,19 @@ class Finding(Struct, frozen=True, kw_only=True):
     count: int = 1
     """Cases of this run that failed in this way; not part of the id."""
     shrunk: bool = False
+    output_dtype: str = ""
+    """Element type of the output buffer; empty: shown as bytes. Not part of the id."""
+    result_dtypes: tuple[str, ...] = ()
+    """What each result means where that is not its core type; empty: as typed. Not in the id."""
+    input_dtype: str = ""
+    """Element type of the input buffer; empty: shown as bytes. Not part of the id."""
+    slot_dtypes: tuple[str, ...] = ()
+    """What each scalar slot means where that is not its core type. Not part of the id."""
 
-    @property
+    @builtins.property
     def id(self) -> str:
         """
-        `finding:` and 16 digits of the SHA-256 of all but the count.
+        `finding:` and 16 digits of the SHA-256 of all but the count and the reading aids.
         """
         fields = [
             self.property, self.kind, self.blame, self.module_sha256, self.call, self.budget,

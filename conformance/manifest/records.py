@@ -8,7 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from runners.records import Argument, Place, ValueType
+from runners.bits import ValueType
+from runners.records import Argument, Place
 
 DType = Literal["i32", "i64", "f32", "f64"]
 """Element type of an input or output: the type that a value *means*."""
@@ -122,6 +123,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Held-out rows: a bits table (`conformance/manifest/tables.py`)."""
     expected: str = ""
     """Expected output bits of those rows, or of the calls: a bits table."""
+    edges: str = ""
+    """Edge values of the calls' parameters, per type."""
     run: RunPart
     judge: Judge
     semantics: Semantics | None = None

@@ -20,6 +20,12 @@ class Engine(object):
         """
         raise NotImplementedError
 
+    def meter(self):
+        """
+        Name of the engine's own meter, `fuel:NAME@VERSION`.
+        """
+        return "fuel:%s@%s" % (self.name, self.identity()["package_version"])
+
     def load(self, wasm, settings, cpu, memory_pages, metered):
         """
         Compile and return any object; raises Refused(stage="compile").

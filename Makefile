@@ -1,0 +1,51 @@
+# Everything happens in .venv and in weavegate's own data folder (WEAVEGATE_HOME to move it).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+BIN := .venv/bin
+MODEL ?= vectors/models/digits-mlp-tanh
+CAMPAIGN ?= kill-points
+WORKERS ?= 2
+
+.PHONY: help setup engines certify test lint types nightly bench docs clean
+
+help:  ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+$(BIN)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("weavegate needs python >= 3.11; set PYTHON=/path/to/it" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@touch $@
+
+setup: $(BIN)/.ready  ## python environment with weavegate and its tools
+
+engines: setup  ## the three core engines, each in its own environment
+	@$(BIN)/weavegate engines install --core
+
+certify: engines  ## certify a shipped model on the core engines (MODEL=path for another)
+	@$(BIN)/weavegate certify $(MODEL)
+
+test: engines  ## the test suite
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q -m "not nightly"
+
+lint: setup  ## ruff: rules and layout
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup  ## mypy --strict
+	@$(BIN)/mypy
+
+nightly: engines  ## long campaigns, resumable: CAMPAIGN=kill-points
+	@$(BIN)/python -m pytest -n $(WORKERS) -q -m nightly -k "$(subst -,_,$(CAMPAIGN))"
+
+bench: engines  ## ratios measured side by side, medians
+	@$(BIN)/python -m benchmarks
+
+docs: setup  ## regenerate the JSON Schemas
+	@$(BIN)/python -m weavegate.schemas
+
+clean:  ## remove the environment and caches of this checkout
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

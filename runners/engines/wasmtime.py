@@ -1,0 +1,525 @@
+"""
+wasmtime from its PyPI wheel: Cranelift, Winch and Pulley; wheels 0.24 and later.
+
+Recent wheels are driven through the C API with preallocated buffers; older ones, whose C API had
+other shapes, through the public Python API.
+"""
+
+import ctypes
+import glob
+import hashlib
+import os
+import re
+import struct
+
+import wasmtime
+from engine import Engine as Base
+from engine import Instance as BaseInstance
+from stop import (
+    EXHAUSTED_FUEL,
+    EXHAUSTED_MEMORY,
+    EXHAUSTED_STACK,
+    REJECTED_ENTRY,
+    REJECTED_INSTANTIATE,
+    TRAP_INDIRECT_CALL_TO_NULL,
+    TRAP_INDIRECT_CALL_TYPE_MISMATCH,
+    TRAP_INTEGER_DIVIDE_BY_ZERO,
+    TRAP_INTEGER_OVERFLOW,
+    TRAP_INVALID_CONVERSION_TO_INTEGER,
+    TRAP_MEMORY_OUT_OF_BOUNDS,
+    TRAP_TABLE_OUT_OF_BOUNDS,
+    TRAP_UNKNOWN,
+    TRAP_UNREACHABLE,
+    Refused,
+    Stop,
+)
+from wasmtime import _ffi as ffi
+
+STACK_BYTES = 512 * 1024
+PAGE = 65536
+UNLIMITED_FUEL = 1 << 62
+RAW_SINCE = 45
+"""First wheel whose unchecked calls were tried with this file."""
+
+TEXTS = (
+    ("call stack exhausted", EXHAUSTED_STACK),
+    ("stack overflow", EXHAUSTED_STACK),
+    ("out of fuel", EXHAUSTED_FUEL),
+    ("fuel consumed", EXHAUSTED_FUEL),
+    ("out of bounds memory access", TRAP_MEMORY_OUT_OF_BOUNDS),
+    ("undefined element: out of bounds", TRAP_TABLE_OUT_OF_BOUNDS),
+    ("out of bounds table access", TRAP_TABLE_OUT_OF_BOUNDS),
+    ("uninitialized element", TRAP_INDIRECT_CALL_TO_NULL),
+    ("indirect call type mismatch", TRAP_INDIRECT_CALL_TYPE_MISMATCH),
+    ("integer divide by zero", TRAP_INTEGER_DIVIDE_BY_ZERO),
+    ("integer overflow", TRAP_INTEGER_OVERFLOW),
+    ("invalid conversion to integer", TRAP_INVALID_CONVERSION_TO_INTEGER),
+    ("unreachable", TRAP_UNREACHABLE),
+)
+PINNED_ON = (
+    "wasm_bulk_memory",
+    "wasm_multi_value",
+    "wasm_reference_types",
+    "wasm_simd",
+)
+PINNED_OFF = (
+    "wasm_threads",
+    "wasm_tail_call",
+    "wasm_multi_memory",
+    "wasm_memory64",
+    "wasm_relaxed_simd",
+    "wasm_exceptions",
+    "wasm_function_references",
+    "wasm_gc",
+    "wasm_wide_arithmetic",
+    "wasm_custom_page_sizes",
+    "wasm_stack_switching",
+    "wasm_module_linking",
+    "debug_info",
+)
+
+
+def status_of(text):
+    """
+    Status byte for a trap's text, which names the trap in a fixed phrase.
+    """
+    lowered = text.lower()
+    for phrase, status in TEXTS:
+        if phrase in lowered:
+            return status
+    return TRAP_UNKNOWN
+
+
+def version():
+    """
+    The wheel's version.
+    """
+    from importlib.metadata import version as installed
+
+    return installed("wasmtime")
+
+
+def numbers(text):
+    """
+    Leading numbers of a version, as a tuple to compare.
+    """
+    return tuple(int(part) for part in re.findall(r"[0-9]+", text)[:3])
+
+
+def library_path():
+    """
+    The shared library inside the wheel.
+    """
+    pattern = os.path.join(os.path.dirname(wasmtime.__file__), "linux-*", "_libwasmtime.so")
+    return sorted(glob.glob(pattern))[0]
+
+
+class Engine(Base):
+    """
+    One wasmtime wheel.
+    """
+
+    name = "wasmtime"
+
+    def __init__(self):
+        self.version = version()
+        self.numbers = numbers(self.version)
+        self.raw = self.numbers[0] >= RAW_SINCE
+        capabilities = [
+            "level:state",
+            "proposal:mutable-global",
+            "proposal:sign-extension",
+            "proposal:saturating-conversion",
+            "proposal:bulk-memory",
+            "proposal:multi-value",
+            "proposal:reference-types",
+            "proposal:simd",
+        ]
+        if self.raw:
+            capabilities += ["level:full", "fuel", "cpu:baseline", "memory-limit", "nan:canonical"]
+        self.capabilities = tuple(capabilities)
+        self.engines = {}
+
+    def identity(self):
+        """
+        Versions and digest of the shared library.
+        """
+        digest = hashlib.sha256()
+        with open(library_path(), "rb") as library:
+            data = library.read()
+        digest.update(data)
+        found = re.search(rb"\nversion: ([0-9]+\.[0-9]+\.[0-9]+)", data)
+        return {
+            "package_version": self.version,
+            "core_version": "wasmtime@" + found.group(1).decode("ascii") if found else "",
+            "library_sha256": digest.hexdigest(),
+        }
+
+    def meter(self):
+        """
+        Fuel, by the wheel's version.
+        """
+        return "fuel:wasmtime@" + self.version
+
+    def _config(self, settings, cpu, metered):
+        """
+        A configuration with every feature pinned; unknown switches of old wheels are left out.
+        """
+        config = wasmtime.Config()
+        compiler = settings.get("compiler", "cranelift")
+        known = dir(type(config))
+        for name in PINNED_ON + PINNED_OFF:
+            if name in known:
+                if compiler == "winch" and name == "wasm_reference_types":
+                    continue
+                setattr(config, name, name in PINNED_ON)
+        if "max_wasm_stack" in known:
+            config.max_wasm_stack = STACK_BYTES
+        if "parallel_compilation" in known:
+            config.parallel_compilation = False
+        if compiler == "winch":
+            ffi.wasmtime_config_strategy_set(config.ptr(), 2)
+        elif compiler == "pulley":
+            config.target = "pulley64"
+        else:
+            config.strategy = "cranelift"
+        if cpu == "baseline" and compiler != "pulley":
+            config.target = "x86_64-unknown-linux-gnu"
+        if settings.get("nan") == "canonical":
+            config.cranelift_nan_canonicalization = True
+        if "opt" in settings:
+            levels = {"0": "none", "1": "speed_and_size", "2": "speed"}
+            config.cranelift_opt_level = levels[settings["opt"]]
+        if metered:
+            config.consume_fuel = True
+        return config
+
+    def load(self, wasm, settings, cpu, memory_pages, metered):
+        """
+        Compile; the engine of one configuration is kept.
+        """
+        key = (tuple(sorted(settings.items())), cpu, metered)
+        if key not in self.engines:
+            self.engines[key] = wasmtime.Engine(self._config(settings, cpu, metered))
+        engine = self.engines[key]
+        try:
+            module = wasmtime.Module(engine, wasm)
+        except wasmtime.WasmtimeError as error:
+            raise Refused("compile", compile_rule(str(error)), str(error).strip()[:400])
+        return Compiled(engine, module, memory_pages, metered)
+
+    def open(self, module, fuel, pooled):
+        """
+        Instantiate in a store of its own.
+        """
+        kind = RawInstance if self.raw else PublicInstance
+        return kind(module, fuel)
+
+
+def compile_rule(text):
+    """
+    Rule of PROTOCOL.md for a compile error; the text itself is only shown.
+    """
+    lowered = text.lower()
+    if "not supported" in lowered or "unsupported" in lowered or "not enabled" in lowered:
+        return "unsupported"
+    if "limit" in lowered or "too large" in lowered or "too many" in lowered:
+        return "limit"
+    return "invalid"
+
+
+class Compiled(object):
+    """
+    A compiled module and how it is to be instantiated.
+    """
+
+    def __init__(self, engine, module, memory_pages, metered):
+        self.engine = engine
+        self.module = module
+        self.memory_bytes = memory_pages * PAGE
+        self.metered = metered
+
+
+def stop_of_error(error):
+    """
+    What an error while instantiating means.
+    """
+    text = str(error)
+    status = status_of(text)
+    if status == TRAP_UNKNOWN:
+        memory = "memory" in text and ("limit" in text or "exceed" in text or "allocat" in text)
+        status = EXHAUSTED_MEMORY if memory else REJECTED_INSTANTIATE
+    return Stop(status, text.strip().splitlines()[0][:200] if text.strip() else "")
+
+
+# ------------------------------------------------------------------------ through the C API
+
+KINDS = {0: "i32", 1: "i64", 2: "f32", 3: "f64"}
+
+
+class RawInstance(BaseInstance):
+    """
+    An instance driven through the C API.
+    """
+
+    def __init__(self, compiled, fuel):
+        self.store = wasmtime.Store(compiled.engine)
+        self.store.set_limits(memory_size=compiled.memory_bytes)
+        self.budget = UNLIMITED_FUEL if fuel is None else fuel
+        self.metered = compiled.metered
+        if self.metered:
+            self.store.set_fuel(self.budget)
+        try:
+            self.instance = wasmtime.Instance(self.store, compiled.module, [])
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            raise stop_of_error(error)
+        self.context = self.store._context()
+        self.cells = {}
+
+    def export(self, name):
+        """
+        An export by name, or None.
+        """
+        item = ffi.wasmtime_extern_t()
+        raw = name.encode("utf-8")
+        found = ffi.wasmtime_instance_export_get(
+            self.context, ctypes.byref(self.instance._instance), raw, len(raw), ctypes.byref(item)
+        )
+        return item if found else None
+
+    def bind(self, name, parameters, results):
+        """
+        See `engine.Instance.bind`.
+        """
+        item = self.export(name)
+        if item is None or item.kind != ffi.WASMTIME_EXTERN_FUNC.value:
+            raise Stop(REJECTED_ENTRY, "no exported function %s" % name)
+        function = item.of.func
+        self._check_type(function, name, parameters, results)
+        size = max(len(parameters), len(results), 1)
+        raw = (ffi.wasmtime_val_raw_t * size)()
+        cells = SpacedCells(memoryview(raw).cast("B").cast("Q"))
+        trap = ctypes.POINTER(ffi.wasm_trap_t)()
+        call, context, slots = CALL, self.context, ctypes.c_size_t(size)
+        by_function, by_trap = ctypes.byref(function), ctypes.byref(trap)
+
+        def invoke():
+            error = call(context, by_function, raw, slots, by_trap)
+            if error or trap:
+                failed(error, trap)
+
+        self.cells[name] = (function, raw, trap)
+        return invoke, cells, cells
+
+    def _check_type(self, function, name, parameters, results):
+        """
+        Check the function's type once, since an unchecked call does not.
+        """
+        kind = wasmtime.FuncType._from_ptr(
+            ffi.wasmtime_func_type(self.context, ctypes.byref(function)), None
+        )
+        actual = (tuple(map(str, kind.params)), tuple(map(str, kind.results)))
+        if actual != (tuple(parameters), tuple(results)):
+            text = "%s has type %s -> %s, called as %s -> %s" % (
+                (name,) + actual + (parameters, results)
+            )
+            raise Stop(REJECTED_ENTRY, text)
+
+    def memory(self, name):
+        """
+        A view of linear memory as it lies now.
+        """
+        if name not in self.cells:
+            item = self.export(name)
+            if item is None or item.kind != ffi.WASMTIME_EXTERN_MEMORY.value:
+                raise Stop(REJECTED_ENTRY, "no exported memory %s" % name)
+            self.cells[name] = ctypes.byref(item.of.memory), item
+        reference = self.cells[name][0]
+        size = ffi.wasmtime_memory_data_size(self.context, reference)
+        if not size:
+            return memoryview(b"")
+        base = ffi.wasmtime_memory_data(self.context, reference)
+        array = (ctypes.c_ubyte * size).from_address(ctypes.addressof(base.contents))
+        return memoryview(array).cast("B")
+
+    def global_bits(self, name):
+        """
+        Bits of an exported global.
+        """
+        item = self.export(name)
+        value = ffi.wasmtime_val_t()
+        ffi.wasmtime_global_get(self.context, ctypes.byref(item.of.global_), ctypes.byref(value))
+        width = 4 if value.kind in (0, 2) else 8
+        raw = ctypes.string_at(ctypes.addressof(value.of), width)
+        return int.from_bytes(raw, "little")
+
+    def refuel(self):
+        """
+        Full tank.
+        """
+        self.store.set_fuel(self.budget)
+
+    def fuel_used(self):
+        """
+        Fuel since `refuel`.
+        """
+        return self.budget - self.store.get_fuel()
+
+    def close(self):
+        """
+        Delete the store, and with it everything in it.
+        """
+        self.cells = {}
+        self.instance = None
+        self.store.close()
+
+
+class SpacedCells(object):
+    """
+    Values 16 bytes apart, as `wasmtime_val_raw_t` lays them out, seen as a plain sequence.
+    """
+
+    def __init__(self, view):
+        self.view = view
+
+    def __getitem__(self, index):
+        return self.view[2 * index]
+
+    def __setitem__(self, index, bits):
+        self.view[2 * index] = bits
+
+
+def unchecked():
+    """
+    The raw symbol of an unchecked call.
+    """
+    function = ctypes.CDLL(library_path()).wasmtime_func_call_unchecked
+    function.restype = ctypes.c_void_p
+    return function
+
+
+CALL = unchecked() if numbers(version())[0] >= RAW_SINCE else None
+
+
+def failed(error, trap):
+    """
+    Turn the error or trap of a call into Stop, and free it.
+    """
+    if error:
+        pointer = ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
+        raise stop_of_error(wasmtime.WasmtimeError._from_ptr(pointer))
+    owned = ctypes.cast(ctypes.cast(trap, ctypes.c_void_p).value, ctypes.POINTER(ffi.wasm_trap_t))
+    caught = wasmtime.Trap._from_ptr(owned)
+    ctypes.memset(ctypes.addressof(trap), 0, ctypes.sizeof(trap))
+    text = str(caught)
+    first = [line for line in text.splitlines() if "wasm trap" in line] or [text[:200]]
+    raise Stop(status_of(text), first[0].strip())
+
+
+# ------------------------------------------------------------------- through the public API
+
+
+def to_python(bits, kind):
+    """
+    The Python value that stands for the bits.
+    """
+    if kind == "f64":
+        return struct.unpack("<d", struct.pack("<Q", bits))[0]
+    if kind == "f32":
+        return struct.unpack("<f", struct.pack("<I", bits & 0xFFFFFFFF))[0]
+    width = 32 if kind == "i32" else 64
+    bits &= (1 << width) - 1
+    return bits - (1 << width) if bits >> (width - 1) else bits
+
+
+def to_bits(value, kind):
+    """
+    The bits of a Python value.
+    """
+    if kind == "f64":
+        return struct.unpack("<Q", struct.pack("<d", value))[0]
+    if kind == "f32":
+        return struct.unpack("<I", struct.pack("<f", value))[0]
+    return value & (0xFFFFFFFF if kind == "i32" else 0xFFFFFFFFFFFFFFFF)
+
+
+class PublicInstance(BaseInstance):
+    """
+    An instance driven through the public API; before wheel 0.28 it took no store argument.
+    """
+
+    def __init__(self, compiled, fuel):
+        self.store = wasmtime.Store(compiled.engine)
+        self.early = numbers(version())[:2] < (0, 28)
+        try:
+            self.instance = wasmtime.Instance(self.store, compiled.module, [])
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            raise stop_of_error(error)
+        self.exports = self.instance.exports if self.early else self.instance.exports(self.store)
+        self.context = () if self.early else (self.store,)
+
+    def export(self, name, kind):
+        """
+        An export of a class, or Stop.
+        """
+        try:
+            found = self.exports[name]
+        except KeyError:
+            found = None
+        if not isinstance(found, kind):
+            raise Stop(REJECTED_ENTRY, "no export %s of kind %s" % (name, kind.__name__))
+        return found
+
+    def bind(self, name, parameters, results):
+        """
+        See `engine.Instance.bind`.
+        """
+        function = self.export(name, wasmtime.Func)
+        kind = function.type if self.early else function.type(self.store)
+        actual = (tuple(map(str, kind.params)), tuple(map(str, kind.results)))
+        if actual != (tuple(parameters), tuple(results)):
+            raise Stop(REJECTED_ENTRY, "%s has type %s -> %s" % ((name,) + actual))
+        arguments = [0] * len(parameters)
+        outcome = [0] * len(results)
+        context = self.context
+
+        def invoke():
+            try:
+                values = function(*context, *map(to_python, arguments, parameters))
+            except (wasmtime.Trap, wasmtime.WasmtimeError) as caught:
+                text = str(caught)
+                raise Stop(status_of(text), text.strip().splitlines()[0][:200])
+            if len(results) == 1:
+                outcome[0] = to_bits(values, results[0])
+            elif results:
+                outcome[:] = map(to_bits, values, results)
+
+        return invoke, arguments, outcome
+
+    def memory(self, name):
+        """
+        A view of linear memory as it lies now.
+        """
+        memory = self.export(name, wasmtime.Memory)
+        size = memory.data_len if self.early else memory.data_len(self.store)
+        if not size:
+            return memoryview(b"")
+        base = memory.data_ptr if self.early else memory.data_ptr(self.store)
+        address = ctypes.addressof(base.contents)
+        return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+    def global_bits(self, name):
+        """
+        Bits of an exported global.
+        """
+        exported = self.export(name, wasmtime.Global)
+        kind = exported.type if self.early else exported.type(self.store)
+        value = exported.value if self.early else exported.value(self.store)
+        return to_bits(value, str(kind.content))
+
+    def close(self):
+        """
+        Let go of everything.
+        """
+        self.exports = self.instance = None
+        self.store = None

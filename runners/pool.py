@@ -1,0 +1,289 @@
+"""
+The pool: persistent workers, one per node, fed and drained from a single thread.
+
+Back-pressure: a worker holds at most two batches, and `submit` never sends by itself; a caller that
+asks `has_room` before it submits keeps memory bounded however slow an engine is.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+from runners.arena import SLOTS
+from runners.blocks import BlockOutcome, CaseBlock
+from runners.cell import CellLimits
+from runners.frames import ProtocolBreachError
+from runners.instances import cases_per_instance
+from runners.job import Job
+from runners.launch import Launch
+from runners.probe import Probe
+from runners.records import Identity, Node
+from runners.seat import ModuleSource, Seat, WorkerStartError
+from runners.worker_process import Answer
+
+ARENA_BYTES: Final = 64 << 20
+_TICK_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """
+    A block that one node is done with.
+    """
+
+    ticket: int
+    seat: int
+    """Index of the node in the order given to the pool."""
+    outcome: BlockOutcome
+    busy_ns: int
+    """Time its batches took, as seen from the controller."""
+
+
+class WorkerLostError(Exception):
+    """
+    A worker died while it was asked a single question.
+    """
+
+
+class Pool:
+    """
+    Runs blocks on nodes.
+
+    Use as a context manager; on leaving, whatever the reason, every worker is killed.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[tuple[Node, Launch]],
+        *,
+        limits: CellLimits | None = None,
+        probe: Probe | None = None,
+        arena_bytes: int = ARENA_BYTES,
+    ) -> None:
+        """
+        Set nodes up; workers start when they are first needed.
+        """
+        self._modules: dict[str, ModuleSource] = {}
+        self.seats = [
+            Seat(node, launch, limits or CellLimits(), arena_bytes, self._modules, probe)
+            for node, launch in nodes
+        ]
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[int, list[int]] = {}
+        self._tickets = 0
+        self._jobs = 0
+
+    def __enter__(self) -> Self:
+        """
+        Nothing starts yet.
+        """
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """
+        Kill all workers.
+        """
+        for index, seat in enumerate(self.seats):
+            self._unwatch(index)
+            seat.dismiss()
+        self._selector.close()
+
+    # ------------------------------------------------------------------------------- use
+
+    def add_module(self, sha256: str, data: bytes, compile_deadline_ms: int = 60_000) -> None:
+        """
+        Make a module known under its digest.
+        """
+        self._modules[sha256] = ModuleSource(data, compile_deadline_ms)
+
+    def identities(self) -> list[Identity]:
+        """
+        Start every worker and return who they say they are; raises WorkerStartError.
+        """
+        while any(seat.identity is None for seat in self.seats):
+            for seat in self.seats:
+                seat.start()
+            self._step()
+        return [seat.identity for seat in self.seats if seat.identity is not None]
+
+    def capabilities(self, seat: int) -> frozenset[str]:
+        """
+        What a node's worker claims, once `identities` has been called.
+        """
+        return self.seats[seat].capabilities
+
+    def submit(self, seat: int, module_sha256: str, block: CaseBlock) -> int:
+        """
+        Queue a block for a node and return its ticket.
+        """
+        self._tickets += 1
+        self._jobs += 1
+        target = self.seats[seat]
+        reuse = cases_per_instance(target.node.policy)
+        target.add(Job(self._tickets, module_sha256, block, reuse))
+        return self._tickets
+
+    def has_room(self, seat: int) -> bool:
+        """
+        Whether a node would soon run dry: nothing queued beyond what its worker holds.
+        """
+        held = self.seats[seat]
+        return len(held.queue) + len(held.flights) <= SLOTS
+
+    @property
+    def outstanding(self) -> int:
+        """
+        Blocks submitted and not yet handed back.
+        """
+        return self._jobs
+
+    def wait(self) -> list[Completion]:
+        """
+        Work until at least one block is done; an empty list when nothing is outstanding.
+        """
+        while self._jobs:
+            done = self._collect()
+            if done:
+                return done
+            self._step()
+        return []
+
+    def drain(self) -> Iterator[Completion]:
+        """
+        Hand back all outstanding blocks as they are done.
+        """
+        while self._jobs:
+            yield from self.wait()
+
+    def run(self, seat: int, module_sha256: str, block: CaseBlock) -> BlockOutcome:
+        """
+        Put one block to one node and wait for it. Nothing else may be outstanding.
+        """
+        self.submit(seat, module_sha256, block)
+        (completion,) = self.drain()
+        return completion.outcome
+
+    def ask(
+        self, seat: int, command: str, fields: dict[str, Any], blobs: list[bytes] | None = None
+    ) -> Answer:
+        """
+        Put one command to an idle node's worker and wait; raises WorkerLostError if it dies.
+        """
+        target = self.seats[seat]
+        target.ask(command, fields, blobs)
+        worker = target.worker
+        while not target.asked:
+            self._step()
+            if target.worker is not worker:
+                message = f"{target.node.label()} died while it was asked to {command}"
+                raise WorkerLostError(message)
+        return target.asked.popleft()
+
+    # ------------------------------------------------------------------------------ work
+
+    def _collect(self) -> list[Completion]:
+        """
+        Take finished jobs off the seats.
+        """
+        done = []
+        for index, seat in enumerate(self.seats):
+            while seat.finished:
+                job = seat.finished.popleft()
+                self._jobs -= 1
+                done.append(Completion(job.ticket, index, job.outcome(), job.busy_ns))
+        return done
+
+    def _step(self) -> None:
+        """
+        Feed workers, wait for a sign of one of them, take it in, look at deadlines.
+        """
+        for index, seat in enumerate(self.seats):
+            seat.fill()
+            self._watch(index)
+        if any(seat.finished for seat in self.seats):
+            return
+        for key, events in self._selector.select(_TICK_S):
+            index, role = key.data
+            seat = self.seats[index]
+            if seat.worker is None or key.fd not in self._watched.get(index, ()):
+                continue
+            if events & selectors.EVENT_WRITE:
+                seat.worker.flush()
+            if events & selectors.EVENT_READ:
+                self._read(index, role)
+        for index, seat in enumerate(self.seats):
+            if seat.overdue():
+                self._unwatch(index)
+                seat.fell(None, deadline=True)
+
+    def _read(self, index: int, role: str) -> None:
+        """
+        Take in what a worker sent or printed.
+        """
+        seat = self.seats[index]
+        worker = seat.worker
+        if worker is None:
+            return
+        try:
+            if role == "output":
+                if not worker.read_output():
+                    self._forget(index, worker.cell.output)
+                return
+            for answer in worker.read_replies():
+                seat.take(answer)
+        except ProtocolBreachError as breach:
+            self._unwatch(index)
+            seat.fell(breach)
+        except EOFError:
+            self._unwatch(index)
+            seat.fell(None)
+
+    # ---------------------------------------------------------------------------- watching
+
+    def _watch(self, index: int) -> None:
+        """
+        Register a seat's descriptors, and its command pipe only while bytes wait for it.
+        """
+        worker = self.seats[index].worker
+        if worker is None:
+            return
+        known = self._watched.setdefault(index, [])
+        if not known:
+            for descriptor, role in (
+                (worker.cell.replies, "reply"),
+                (worker.cell.output, "output"),
+            ):
+                self._selector.register(descriptor, selectors.EVENT_READ, (index, role))
+                known.append(descriptor)
+        commands = worker.cell.commands
+        if worker.unsent and commands not in known:
+            self._selector.register(commands, selectors.EVENT_WRITE, (index, "command"))
+            known.append(commands)
+        elif not worker.unsent and commands in known:
+            self._forget(index, commands)
+
+    def _forget(self, index: int, descriptor: int) -> None:
+        """
+        Stop watching one descriptor.
+        """
+        self._selector.unregister(descriptor)
+        self._watched[index].remove(descriptor)
+
+    def _unwatch(self, index: int) -> None:
+        """
+        Stop watching a seat.
+        """
+        for descriptor in self._watched.pop(index, []):
+            self._selector.unregister(descriptor)
+
+
+__all__ = ["Completion", "Pool", "WorkerLostError", "WorkerStartError"]

@@ -1,0 +1,205 @@
+"""
+The command line: parse, call one job, print, exit.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from reports.console import print_report
+from reports.html import html_page
+from reports.json_report import json_text
+from reports.junit import junit_xml
+from reports.model import Report
+from weavegate.certify import EFFORTS, Options, certify
+from weavegate.engines_job import install_engines, print_engines
+from weavegate.exits import Exit, WeavegateError, plainly
+from weavegate.findings_files import write_atomically
+from weavegate.init_job import draft
+from weavegate.progress import ticking
+from weavegate.replay_job import replay
+from weavegate.run_job import run_once
+
+_EXITS = """
+\b
+Exit status: 0 pass; 1 findings or a negative verdict; 2 wrong usage or
+unreadable input; 3 could not decide (quorum, an engine that is not to be had
+here); 130 interrupted.
+"""
+
+
+class _Group(click.Group):
+    """
+    A group whose commands print one sentence for every error that is not ours to debug.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """
+        Run a command; errors become a sentence and a status.
+        """
+        try:
+            with plainly():
+                return super().invoke(ctx)
+        except WeavegateError as error:
+            click.echo(f"weavegate: {error}", err=True)
+            ctx.exit(int(error.status))
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("weavegate: interrupted: what was gathered so far is kept", err=True)
+            ctx.exit(int(Exit.INTERRUPTED))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
+@click.version_option(package_name="weavegate")
+def main() -> None:
+    """
+    Conformance and security gate for WebAssembly inference modules on Cosmos chains.
+
+    \b
+    Start here:
+      weavegate engines install --core     the three core engines, each in its own environment
+      weavegate certify MODULE             one module, many engines, one verdict
+      weavegate init their.wasm            drafts the manifest that certify needs
+    """
+
+
+def _date(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
+    """
+    An ISO date.
+    """
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        message = f"{value!r} is not a date such as 2026-12-31"
+        raise click.BadParameter(message) from error
+
+
+_PATH = click.Path(path_type=Path)
+_ENGINE = click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="ENGINE",
+    help="name[@version][/compiler][+key=value]; repeat it. Default: the core engines.",
+)
+
+
+@main.command("certify", epilog=_EXITS)
+@click.argument("module", type=_PATH)
+@click.option("--manifest", type=_PATH, help="The manifest, if it is not model.toml beside MODULE.")
+@_ENGINE
+@click.option("--expect", type=_PATH, metavar="ROWS.npz", help="Arrays inputs, expected, labels.")
+@click.option(
+    "--nan", type=click.Choice(["exact", "canonical", "cosmwasm", "deterministic", "free"])
+)
+@click.option("--effort", type=click.Choice(sorted(EFFORTS)), default="quick", show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--out", type=_PATH, help="Folder of reports [default: weavegate-out/NAME].")
+@click.option("--evidence", type=_PATH, help="Evidence file [default: OUT/evidence.sqlite].")
+@click.option("--allowances", type=_PATH, help="Allowances instead of the shipped ones.")
+@click.option("--as-of", callback=_date, metavar="DATE", help="Judge expiries on this day.")
+@click.option("--again", is_flag=True, help="Run what is stored as well, to find flaky engines.")
+def certify_command(module: Path, out: Path | None, **given: Any) -> None:
+    """
+    Certify MODULE: the same bits on every engine, and the right ones.
+
+    MODULE is a .wasm with a model.toml beside it (or --manifest), or a folder that holds both.
+    Writes report.json, report.html, junit.xml and findings/ into OUT; evidence is kept there too,
+    so a second run of the same thing is instant and an interrupted one continues.
+    """
+    target = out or Path("weavegate-out") / (
+        module.resolve().stem if module.suffix else module.resolve().name
+    )
+    command = shlex.join(["weavegate", *sys.argv[1:]])
+    options = Options(argument=module, out=target, command=command, **given)
+    console = Console(stderr=True)
+    with ticking(console) as ticker:
+        report = certify(options, ticker)
+    write_reports(target, report)
+    print_report(report, Console())
+    click.echo(f"reports: {target}/report.html, report.json, junit.xml")
+    click.get_current_context().exit(report.exit_code)
+
+
+def write_reports(folder: Path, report: Report) -> None:
+    """
+    All files of a report.
+    """
+    for name, text in (
+        ("report.json", json_text(report)),
+        ("report.html", html_page(report)),
+        ("junit.xml", junit_xml(report)),
+    ):
+        write_atomically(folder / name, text.encode())
+
+
+@main.command("run", epilog=_EXITS)
+@click.argument("module", type=_PATH)
+@click.option("--input", "input_file", type=_PATH, required=True, metavar="BITS.json",
+              help='{"entry": NAME, "input": ["f64:3ff8000000000000", ...]}')  # fmt: skip
+@click.option("--manifest", type=_PATH)
+@_ENGINE
+@click.option("--json", "as_json", is_flag=True, help="Outcomes as JSON.")
+def run_command(**given: Any) -> None:
+    """
+    Run one case of MODULE on chosen engines and show the outcomes side by side.
+    """
+    click.get_current_context().exit(run_once(Console(), **given))
+
+
+@main.command("replay", epilog=_EXITS)
+@click.argument("finding", type=_PATH)
+@click.option("--module", type=_PATH, help="The module, if it is not beside the finding.")
+@_ENGINE
+def replay_command(**given: Any) -> None:
+    """
+    Reproduce one FINDING from its file, on the nodes that it names.
+
+    Exit status 1: it shows again. 0: it does not.
+    """
+    click.get_current_context().exit(replay(Console(), **given))
+
+
+@main.command("init", epilog=_EXITS)
+@click.argument("module", type=_PATH)
+@click.option(
+    "--write", is_flag=True, help="Write model.toml beside MODULE instead of printing it."
+)
+def init_command(module: Path, *, write: bool) -> None:
+    """
+    Inspect the exports and imports of MODULE and draft a manifest with comments.
+    """
+    click.echo(draft(module, write=write), nl=False)
+
+
+@main.group("engines", invoke_without_command=True, epilog=_EXITS)
+@click.pass_context
+def engines_group(context: click.Context) -> None:
+    """
+    What is installed, what is missing and how to get it.
+    """
+    if context.invoked_subcommand is None:
+        print_engines(Console())
+
+
+@engines_group.command("install", epilog=_EXITS)
+@click.argument("engines", nargs=-1, metavar="[ENGINE]...")
+@click.option("--core", is_flag=True, help="The three core engines.")
+def install_command(engines: tuple[str, ...], *, core: bool) -> None:
+    """
+    Install engines, each version in an environment of its own.
+
+    For example: weavegate engines install wasmtime@17.0.0
+    """
+    if not engines and not core:
+        message = "name an engine, such as wasmtime@17.0.0, or give --core"
+        raise click.UsageError(message)
+    install_engines(engines, core=core, say=lambda text: click.echo(text, err=True))

@@ -1,0 +1,87 @@
+"""
+Exit codes, and the one error that the command line prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+from conformance.differential.allowances import BadAllowanceError
+from conformance.differential.corpus import BadCorpusError
+from conformance.differential.profiles import BadShapeError
+from conformance.evidence.errors import EvidenceError, EvidenceFullError, EvidenceUnwritableError
+from conformance.fidelity.errors import BadSemanticsError, BentFpuError
+from conformance.fidelity.expectations import BadExpectationsError
+from conformance.manifest.calls import UnknownEntryError
+from conformance.manifest.errors import BadManifestError, BadSubjectError, BadTableError
+from conformance.wasm.errors import BadModuleError
+from runners.arena import BatchTooLargeError
+from runners.artifacts import NoArtifactError
+from runners.bits import BadBitsError
+from runners.catalog import UnknownEngineError
+from runners.environments import InstallError, MissingEngineError
+from runners.instances import BadPolicyError
+from runners.interpreters import MissingInterpreterError
+from runners.pool import WorkerLostError, WorkerStartError
+from runners.records import BadEngineIdError
+
+
+class Exit(IntEnum):
+    """
+    What the exit status of every command means.
+    """
+
+    PASS = 0
+    FINDINGS = 1
+    """Findings, a negative verdict, or a limit that was asked for is exceeded."""
+    USAGE = 2
+    """Wrong usage, unreadable input, unknown engine, version or gas model."""
+    UNDECIDED = 3
+    """Quorum not reached, a known engine not to be had here, an asked property unknown."""
+    INTERRUPTED = 130
+
+
+class WeavegateError(Exception):
+    """
+    One sentence for the user, and the status to exit with.
+    """
+
+    def __init__(self, sentence: str, status: Exit) -> None:
+        """
+        Keep both.
+        """
+        super().__init__(sentence)
+        self.status = status
+
+
+_USAGE = (
+    BadAllowanceError, BadBitsError, BadCorpusError, BadEngineIdError, BadExpectationsError,
+    BadManifestError, BadModuleError, BadPolicyError, BadSemanticsError, BadShapeError,
+    BadSubjectError, BadTableError, BatchTooLargeError, UnknownEngineError, UnknownEntryError,
+)  # fmt: skip
+_UNDECIDED = (
+    BentFpuError, InstallError, MissingEngineError, MissingInterpreterError, NoArtifactError,
+    WorkerLostError, WorkerStartError,
+)  # fmt: skip
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """
+    Turn the errors of the rooms into WeavegateError.
+    """
+    try:
+        yield
+    except _USAGE as error:
+        raise WeavegateError(str(error), Exit.USAGE) from error
+    except _UNDECIDED as error:
+        raise WeavegateError(str(error), Exit.UNDECIDED) from error
+    except EvidenceFullError as error:
+        sentence = f"{error}; what was gathered so far is kept: make room and run again"
+        raise WeavegateError(sentence, Exit.UNDECIDED) from error
+    except EvidenceUnwritableError as error:
+        raise WeavegateError(str(error), Exit.USAGE) from error
+    except EvidenceError as error:
+        raise WeavegateError(str(error), Exit.USAGE) from error

@@ -1,0 +1,107 @@
+"""
+`weavegate replay`: one finding, from its file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from conformance.differential.outcomes import outcome_at
+from conformance.differential.records import Finding, Observed
+from conformance.evidence.store import EvidenceStore
+from reports.console_findings import print_finding
+from reports.model import FindingReport
+from runners.catalog import Catalog
+from runners.environments import Environments
+from runners.launch import Launch
+from runners.pool import Pool
+from runners.records import Node
+from weavegate.execution import Executor
+from weavegate.exits import Exit
+from weavegate.findings_files import find_module, read_finding, replay_line
+from weavegate.probing import fpu_probe
+from weavegate.replaying import Replay, replay_node, run_replay
+
+
+def replay(
+    console: Console,
+    finding: Path,
+    module: Path | None,
+    engines: Sequence[str],
+    launches: Sequence[Launch] = (),
+) -> int:
+    """
+    Reproduce a finding and show what nodes did; 1 when it shows again, else 0.
+    """
+    record = read_finding(finding)
+    vectors = Path(__file__).resolve().parent.parent / "vectors"
+    data = (
+        module.read_bytes()
+        if module is not None
+        else find_module(record.module_sha256, [finding.resolve().parent, vectors])
+    )
+    nodes = _nodes(record, engines, launches)
+    result = _run(record, nodes, data)
+    shown = _as_seen(record, result, nodes)
+    print_finding(
+        console,
+        FindingReport(id=record.id, finding=shown, file=str(finding), replay=replay_line(finding)),
+    )
+    if result.differs:
+        console.print("the finding shows again")
+        return int(Exit.FINDINGS)
+    console.print("the finding does not show: these nodes no longer do what it says")
+    return int(Exit.PASS)
+
+
+def _nodes(
+    record: Finding, engines: Sequence[str], launches: Sequence[Launch]
+) -> list[tuple[Node, Launch]]:
+    """
+    The nodes that were observed, or the engines that the user names instead.
+    """
+    catalog = Catalog.load()
+    environments = Environments(catalog)
+    if engines:
+        asked = [Node(catalog.resolve(text), policy=record.policy) for text in engines]
+    else:
+        asked = [observed.node for observed in record.observed]
+    own = {launch.engine: launch for launch in launches}
+    return [
+        (replay_node(node, record), own.get(node.engine) or environments.launch(node.engine))
+        for node in asked
+    ]
+
+
+def _run(record: Finding, nodes: Sequence[tuple[Node, Launch]], data: bytes) -> Replay:
+    """
+    Run the history, without keeping evidence of it.
+    """
+    with tempfile.TemporaryDirectory(prefix="weavegate-") as folder:
+        with (
+            EvidenceStore.open(Path(folder) / "evidence.sqlite") as store,
+            Pool(nodes, probe=fpu_probe()) as pool,
+        ):
+            identities = pool.identities()
+            pool.add_module(record.module_sha256, data)
+            executor = Executor(pool, store, [node for node, _ in nodes], identities)
+            return run_replay(record, nodes, executor, range(len(nodes)))
+
+
+def _as_seen(record: Finding, result: Replay, nodes: Sequence[tuple[Node, Launch]]) -> Finding:
+    """
+    The finding with what was observed now in place of what was observed then.
+    """
+    last = len(result.block) - 1
+    observed = tuple(
+        Observed(
+            node, launch.families.generator, outcome_at(outcome, last, record.call, record.level)
+        )
+        for (node, launch), (_, outcome) in zip(nodes, result.outcomes, strict=True)
+    )
+    return msgspec.structs.replace(record, observed=observed)

@@ -1,0 +1,162 @@
+"""
+`weavegate run`: one case on chosen engines, outcomes side by side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from conformance.differential.outcomes import outcome_at
+from conformance.differential.vote import Voice, vote
+from conformance.manifest.calls import input_columns
+from runners.bits import WIDTH_BYTES, parse_bits
+from runners.blocks import BlockOutcome, CaseBlock
+from runners.catalog import Catalog
+from runners.environments import Environments
+from runners.pool import Pool
+from runners.records import Budget, Level, Outcome
+from weavegate.exits import Exit, WeavegateError
+from weavegate.nodes import Participant, choose
+from weavegate.probing import fpu_probe
+from weavegate.subject import Subject, load_subject
+
+
+class InputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    One case as the user writes it down.
+    """
+
+    input: tuple[str, ...]
+    """Typed bits of every element or parameter, in order."""
+    entry: str = ""
+    """The entry; may be left out where the manifest has one call."""
+
+
+def run_once(
+    console: Console,
+    module: Path,
+    input_file: Path,
+    manifest: Path | None,
+    engines: Sequence[str],
+    *,
+    as_json: bool,
+) -> int:
+    """
+    Run the case and print; 1 when nodes differ, else 0.
+    """
+    subject = load_subject(module, manifest)
+    block = _block(subject, input_file)
+    catalog = Catalog.load()
+    nodes = choose(engines, "fresh", catalog, Environments(catalog))
+    with Pool([(n.node, n.launch) for n in nodes], probe=fpu_probe()) as pool:
+        pool.identities()
+        pool.add_module(subject.sha256, subject.data, subject.manifest.run.compile_deadline_ms)
+        outcomes: dict[int, BlockOutcome] = {}
+        for seat in range(len(nodes)):
+            pool.submit(seat, subject.sha256, block)
+        for done in pool.drain():
+            outcomes[done.seat] = done.outcome
+    voices = [Voice(n.node, n.launch.families, outcomes[s]) for s, n in enumerate(nodes)]
+    result = vote(block, subject.shapes[block.call.entry], voices, "exact", 0)
+    shown = [outcome_at(outcomes[s], 0, block.call, block.level) for s in range(len(nodes))]
+    if as_json:
+        console.print_json(_json(nodes, shown))
+    else:
+        _print(console, nodes, shown, outcomes)
+        words = "nodes differ" if result.disagreements else "all nodes did the same"
+        kinds = sorted({str(d.kind) for d in result.disagreements})
+        console.print(words + (f": {', '.join(kinds)}" if kinds else ""))
+    return int(Exit.FINDINGS if result.disagreements else Exit.PASS)
+
+
+def _block(subject: Subject, path: Path) -> CaseBlock:
+    """
+    The case as a block of one.
+    """
+    try:
+        given = msgspec.json.decode(path.read_bytes(), type=InputFile)
+    except OSError as error:
+        sentence = f"{path}: cannot be read: {error.strerror}"
+        raise WeavegateError(sentence, Exit.USAGE) from error
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        sentence = f'{path}: {error}: write {{"entry": NAME, "input": ["f64:...", ...]}}'
+        raise WeavegateError(sentence, Exit.USAGE) from error
+    entries = {call.entry: call for call in subject.calls}
+    entry = given.entry or (next(iter(entries)) if len(entries) == 1 else "")
+    if entry not in entries:
+        sentence = f"{path}: entry {entry!r} is none of {', '.join(list(entries)[:8])}"
+        raise WeavegateError(sentence, Exit.USAGE)
+    call = entries[entry]
+    row = _row(subject, entry, given.input, path)
+    run = subject.manifest.run
+    budget = Budget(deadline_ms=run.deadline_ms, fuel=run.fuel, memory_pages=run.memory_pages)
+    inputs = np.frombuffer(row, np.uint8).reshape(1, call.input_bytes)
+    return CaseBlock(call, budget, Level.FULL, np.zeros(1, np.uint64), inputs)
+
+
+def _row(subject: Subject, entry: str, values: Sequence[str], path: Path) -> bytes:
+    """
+    Pack typed values as an input row.
+    """
+    columns = input_columns(subject.manifest, entry)
+    wanted = [dtype for _, dtype, count in columns for _ in range(count)]
+    if len(values) != len(wanted):
+        sentence = f"{path}: {entry} takes {len(wanted)} values, {len(values)} are given"
+        raise WeavegateError(sentence, Exit.USAGE)
+    slots = subject.manifest.run.entry is None
+    row = bytearray()
+    for place, (text, dtype) in enumerate(zip(values, wanted, strict=True)):
+        told, bits = parse_bits(text)
+        if told != dtype:
+            sentence = f"{path}: value {place} is {told}, {entry} takes {dtype}"
+            raise WeavegateError(sentence, Exit.USAGE)
+        row += bits.to_bytes(8 if slots else WIDTH_BYTES[dtype], "little")
+    return bytes(row)
+
+
+def _json(nodes: Sequence[Participant], outcomes: Sequence[Outcome]) -> str:
+    pairs = [
+        {"node": node.node.label(), "outcome": msgspec.to_builtins(outcome)}
+        for node, outcome in zip(nodes, outcomes, strict=True)
+    ]
+    return json.dumps(pairs)
+
+
+def _print(
+    console: Console,
+    nodes: Sequence[Participant],
+    shown: Sequence[Outcome],
+    outcomes: dict[int, BlockOutcome],
+) -> None:
+    """
+    A column for each group of nodes with one outcome, a row for each thing observed.
+    """
+    for seat, (node, outcome) in enumerate(zip(nodes, shown, strict=True)):
+        table = Table(title=node.node.label(), title_justify="left", show_header=False, box=None)
+        for name, value in _lines(outcome):
+            table.add_row(name, value)
+        for text in outcomes[seat].details.values():
+            table.add_row("its words", text)
+        console.print(table)
+
+
+def _lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """
+    An outcome as pairs of words.
+    """
+    kind = msgspec.to_builtins(outcome.kind)
+    lines = [("outcome", str(kind.pop("type")))]
+    lines += [(name, ", ".join(v) if isinstance(v, list) else str(v)) for name, v in kind.items()]
+    for name in ("memory_sha256", "pages", "globals", "gas", "host_calls"):
+        value = msgspec.to_builtins(getattr(outcome, name))
+        if isinstance(value, dict):
+            value = f"not observed: {value['reason']}"
+        lines.append((name, value if isinstance(value, str) else json.dumps(value)))
+    return lines
