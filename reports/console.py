@@ -100,7 +100,7 @@ def _label(label: str, width: int) -> Text:
     Break an engine label before its compiler where columns are scarce.
     """
     text = shortened(label, 100)
-    return Text(text if width >= _WIDE else text.replace("/", "\n  /"), style="cyan")
+    return Text(text if width >= _WIDE else text.replace("/", "\n  /").replace("[", "\n  ["), style="cyan")
 
 
 def _inside(item: NodeReport) -> str:

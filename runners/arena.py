@@ -4,8 +4,10 @@ The arena: a file in memory that controller and worker share, and where a batch'
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
+import struct
 from typing import Final
 
 import numpy as np
@@ -19,7 +21,10 @@ SLOTS: Final = 2
 PROBE_BYTES: Final = 4096
 """Room at the end of each half for a probe before and one after the batch, each."""
 
+SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
 _ALIGN: Final = 64
+_WORD: Final = struct.Struct("<Q")
 
 
 class BatchTooLargeError(ValueError):
@@ -45,6 +50,18 @@ def batch_bytes(call: Call, level: Level, count: int) -> int:
     Bytes that a batch of `count` cases takes in the arena.
     """
     return _ALIGN + sum(_aligned(width * count) for width in row_widths(call, level).values())
+
+
+def rows_that_fit(call: Call, level: Level, arena_bytes: int) -> int:
+    """
+    The most cases that one batch can hold in an arena of this size; 0 if not even one fits.
+    """
+    room = arena_bytes // SLOTS - 2 * PROBE_BYTES
+    width = sum(row_widths(call, level).values())
+    rows = max(0, room - _ALIGN) // width
+    while rows and batch_bytes(call, level, rows) > room:
+        rows -= 1
+    return rows
 
 
 def _aligned(size: int) -> int:
@@ -80,10 +97,14 @@ class Arena:
     def __init__(self, size_bytes: int) -> None:
         """
         Make a sparse file in memory; only touched pages cost anything.
+
+        Its size is sealed: touching a page that a worker has cut off would kill the controller.
         """
         self.size_bytes = size_bytes
-        self.descriptor = os.memfd_create("weavegate-arena", os.MFD_CLOEXEC)
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        self.descriptor = os.memfd_create("weavegate-arena", flags)
         os.ftruncate(self.descriptor, size_bytes)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, SEALS)
         self._map = mmap.mmap(self.descriptor, size_bytes)
         self._bytes: NDArray[np.uint8] | None = np.frombuffer(self._map, dtype=np.uint8)
 
@@ -115,7 +136,8 @@ class Arena:
         """
         The progress word at `offset`.
         """
-        return int.from_bytes(self.rows(offset, 1, 8).tobytes(), "little")
+        (word,) = _WORD.unpack_from(self._map, offset)
+        return int(word)
 
     def resized(self) -> bool:
         """
@@ -127,6 +149,8 @@ class Arena:
         """
         Give the memory back.
         """
+        if self._bytes is None:
+            return
         self._bytes = None
         self._map.close()
         os.close(self.descriptor)

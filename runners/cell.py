@@ -4,6 +4,7 @@ A cell: the walls around one worker process.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -32,10 +33,12 @@ class CellLimits(Struct, frozen=True, kw_only=True):
     """RLIMIT_DATA: private writable memory. RLIMIT_AS would kill engines that reserve 8 GiB."""
     files: int = 256
     file_mib: int = 64
-    """Largest file it may write; the arena is one for workers that use pwrite."""
+    """Largest file it may write; never less than the arena, for workers that use pwrite."""
     output_bytes: int = 16 << 20
     """Most bytes on standard output and error together during one command."""
     no_network: bool = True
+    start_deadline_ms: int = 60_000
+    """Until a worker has said hello; also for commands that are neither `load` nor `call`."""
 
 
 @dataclass(slots=True)
@@ -56,11 +59,16 @@ class CellProcess:
 def start_cell(launch: Launch, limits: CellLimits, arena_descriptor: int) -> CellProcess:
     """
     Start a worker in its cell; raises OSError when the program cannot be started at all.
+
+    The worker dies with the *thread* that calls this: the kernel ties the death signal to it.
     """
+    program = shutil.which(launch.argv[0])
+    if program is None:
+        raise FileNotFoundError(errno.ENOENT, "no such program", launch.argv[0])
     command_read, command_write = os.pipe2(os.O_CLOEXEC)
     reply_read, reply_write = os.pipe2(os.O_CLOEXEC)
     output_read, output_write = os.pipe2(os.O_CLOEXEC)
-    program = shutil.which(launch.argv[0]) or launch.argv[0]
+    arena_bytes = os.fstat(arena_descriptor).st_size
     settings = {
         "controller": os.getpid(),
         "no_network": limits.no_network,
@@ -69,7 +77,7 @@ def start_cell(launch: Launch, limits: CellLimits, arena_descriptor: int) -> Cel
             "RLIMIT_CORE": 0,
             "RLIMIT_DATA": (limits.data_mib + launch.memory_reserve_mib) << 20,
             "RLIMIT_NOFILE": limits.files,
-            "RLIMIT_FSIZE": limits.file_mib << 20,
+            "RLIMIT_FSIZE": max(limits.file_mib << 20, arena_bytes),
         },
     }
     descriptors = (command_read, reply_write, arena_descriptor)
@@ -78,7 +86,7 @@ def start_cell(launch: Launch, limits: CellLimits, arena_descriptor: int) -> Cel
         program, *launch.argv[1:], *map(str, descriptors),
     ]  # fmt: skip
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - the argument list is built here
             argv,
             stdin=subprocess.DEVNULL,
             stdout=output_write,
@@ -88,11 +96,15 @@ def start_cell(launch: Launch, limits: CellLimits, arena_descriptor: int) -> Cel
             cwd="/",
             start_new_session=True,
         )
+    except OSError:
+        for descriptor in (command_write, reply_read, output_read):
+            os.close(descriptor)
+        raise
     finally:
         for descriptor in (command_read, reply_write, output_write):
             os.close(descriptor)
     for descriptor in (command_write, reply_read, output_read):
-        os.set_blocking(descriptor, False)  # noqa: FBT003 - the standard library's signature
+        os.set_blocking(descriptor, False)
     return CellProcess(process, command_write, reply_read, output_read)
 
 

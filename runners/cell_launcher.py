@@ -22,18 +22,33 @@ def without_network(libc: ctypes.CDLL) -> bool:
     """
     Enter an empty network namespace, if the kernel lets us; the user stays the same.
     """
-    user, group = os.getuid(), os.getgid()
     if libc.unshare(CLONE_NEWNET) == 0:
         return True
+    # Some kernels allow the user namespace and then forbid to map the user into it. There is no
+    # way back out of one, so a child tries first.
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if enter_namespaces(libc) else 1)
+    return os.waitpid(child, 0)[1] == 0 and enter_namespaces(libc)
+
+
+def enter_namespaces(libc: ctypes.CDLL) -> bool:
+    """
+    Enter a user namespace with an empty network; False when a step is refused.
+    """
+    user, group = os.getuid(), os.getgid()
     if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
         return False
-    for path, text in (
-        ("/proc/self/setgroups", "deny"),
-        ("/proc/self/uid_map", f"{user} {user} 1"),
-        ("/proc/self/gid_map", f"{group} {group} 1"),
-    ):
-        with open(path, "w", encoding="ascii") as control:
-            control.write(text)
+    try:
+        for path, text in (
+            ("/proc/self/setgroups", "deny"),
+            ("/proc/self/uid_map", f"{user} {user} 1"),
+            ("/proc/self/gid_map", f"{group} {group} 1"),
+        ):
+            with open(path, "w", encoding="ascii") as control:  # noqa: PTH123 - pathlib is slow to import
+                control.write(text)
+    except OSError:
+        return False
     return True
 
 
@@ -56,7 +71,7 @@ def main() -> None:
         hard = resource.getrlimit(kind)[1]
         ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (ceiling, ceiling))
-    os.execve(worker[0], worker, limits["environment"])
+    os.execve(worker[0], worker, limits["environment"])  # noqa: S606 - becoming it is the point
 
 
 if __name__ == "__main__":

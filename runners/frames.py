@@ -12,49 +12,70 @@ from typing import Any, Final
 MAX_HEADER_BYTES: Final = 1 << 20
 MAX_BLOB_BYTES: Final = 1 << 28
 
+_PREFIX: Final = struct.Struct("<I")
+
+Header = dict[str, Any]
+"""A frame's JSON object."""
+
+Frame = tuple[Header, list[bytes]]
+"""A header and its blobs."""
+
 
 class ProtocolBreachError(Exception):
     """
     A worker broke a rule of PROTOCOL.md; `rule` is its name there.
+
+    `row` is the row of the batch at fault, when what was seen tells it.
     """
 
-    def __init__(self, rule: str, text: str = "") -> None:
+    def __init__(self, rule: str, text: str = "", row: int | None = None) -> None:
         """
         Name the rule and say what was seen.
         """
         super().__init__(f"{rule}: {text}" if text else rule)
         self.rule = rule
+        self.row = row
 
 
-def encode_frame(header: dict[str, Any], blobs: Sequence[bytes] = ()) -> bytes:
+def encode_frame(header: Header, blobs: Sequence[bytes] = ()) -> bytes:
     """
     One frame as bytes; `blobs` are listed in the header.
     """
     if blobs:
         header = {**header, "blobs": [len(blob) for blob in blobs]}
     raw = json.dumps(header, separators=(",", ":")).encode()
-    return b"".join([struct.pack("<I", len(raw)), raw, *blobs])
+    return b"".join([_PREFIX.pack(len(raw)), raw, *blobs])
 
 
 class FrameReader:
     """
-    Takes bytes as they come and gives whole frames; raises ProtocolBreachError at the first wrong byte.
+    Takes bytes as they come and gives whole frames, up to the first byte that breaks a rule.
     """
 
     def __init__(self) -> None:
         """
         Start with an empty buffer.
         """
+        self.breach: ProtocolBreachError | None = None
+        """What was wrong with the stream; nothing that comes after it is read."""
         self._buffer = bytearray()
+        self._header: Header | None = None
+        self._lengths: list[int] = []
 
-    def feed(self, data: bytes) -> list[tuple[dict[str, Any], list[bytes]]]:
+    def feed(self, data: bytes) -> list[Frame]:
         """
-        Add received bytes and return the frames that they complete, in order.
+        Add received bytes and return the frames that they complete, in order; see `breach` after.
         """
+        frames: list[Frame] = []
+        if self.breach is not None:
+            return frames
         self._buffer += data
-        frames = []
-        while (frame := self._next()) is not None:
-            frames.append(frame)
+        try:
+            while (frame := self._next()) is not None:
+                frames.append(frame)
+        except ProtocolBreachError as breach:
+            self.breach = breach
+            self._buffer.clear()
         return frames
 
     @property
@@ -62,52 +83,73 @@ class FrameReader:
         """
         Whether the stream stands in the middle of a frame.
         """
-        return bool(self._buffer)
+        return bool(self._buffer) or self._header is not None
 
-    def _next(self) -> tuple[dict[str, Any], list[bytes]] | None:
+    def _next(self) -> Frame | None:
         """
         Cut the first frame off the buffer, if it is whole.
         """
-        buffer = self._buffer
-        if len(buffer) < 4:  # noqa: PLR2004 - size of the length itself
+        if self._header is None:
+            self._header = self._cut_header()
+        header, size = self._header, sum(self._lengths)
+        if header is None or len(self._buffer) < size:
             return None
-        (length,) = struct.unpack_from("<I", buffer)
+        blobs, position = [], 0
+        for length in self._lengths:
+            blobs.append(bytes(self._buffer[position : position + length]))
+            position += length
+        del self._buffer[:size]
+        self._header, self._lengths = None, []
+        return header, blobs
+
+    def _cut_header(self) -> Header | None:
+        """
+        Cut the next header off the buffer, if it is whole, and note the lengths of its blobs.
+        """
+        buffer = self._buffer
+        if len(buffer) < _PREFIX.size:
+            return None
+        (length,) = _PREFIX.unpack_from(buffer)
         if length > MAX_HEADER_BYTES:
             rule = "frame-length"
             raise ProtocolBreachError(rule, f"header of {length} bytes")
-        if len(buffer) < 4 + length:
-            return None
-        header = _parse(bytes(buffer[4 : 4 + length]))
-        lengths = header.get("blobs", [])
-        if not isinstance(lengths, list) or not all(
-            isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in lengths
-        ):
-            rule = "reply-shape"
-            raise ProtocolBreachError(rule, "blobs is not a list of lengths")
-        if sum(lengths) > MAX_BLOB_BYTES:
-            rule = "frame-length"
-            raise ProtocolBreachError(rule, f"blobs of {sum(lengths)} bytes")
-        end = 4 + length + sum(lengths)
+        end = _PREFIX.size + length
         if len(buffer) < end:
             return None
-        blobs, position = [], 4 + length
-        for size in lengths:
-            blobs.append(bytes(buffer[position : position + size]))
-            position += size
+        header = _parse(bytes(buffer[_PREFIX.size : end]))
         del buffer[:end]
-        return header, blobs
+        self._lengths = _blob_lengths(header)
+        return header
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _blob_lengths(header: Header) -> list[int]:
+    """
+    The lengths of a frame's blobs; raises ProtocolBreachError unless they are within the limits.
+    """
+    lengths = header.get("blobs", [])
+    if not isinstance(lengths, list) or not all(
+        type(size) is int and size >= 0 for size in lengths
+    ):
+        rule = "reply-shape"
+        raise ProtocolBreachError(rule, "blobs is not a list of lengths")
+    if sum(lengths) > MAX_BLOB_BYTES:
+        rule = "frame-length"
+        raise ProtocolBreachError(rule, "blobs are longer than the limit together")
+    return lengths
+
+
+def _parse(raw: bytes) -> Header:
     """
     The header as an object; anything else breaks rule `frame-json`.
     """
+    rule = "frame-json"
     try:
-        header = json.loads(raw)
+        header = json.loads(raw.decode("utf-8"))
+        if b"\\u" in raw:
+            # A lone surrogate is no text: whatever is made of it later could not be written.
+            json.dumps(header, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        rule = "frame-json"
         raise ProtocolBreachError(rule, str(error)[:100]) from error
     if not isinstance(header, dict):
-        rule = "frame-json"
         raise ProtocolBreachError(rule, "not an object")
     return header

@@ -4,7 +4,8 @@ A job: one block put to one node, whatever it takes until every row has an outco
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +15,98 @@ from runners.blocks import BlockOutcome, Bytes2, CaseBlock
 from runners.records import Level
 from runners.status import Status
 
-GIVE_UP_TIMEOUTS = 3
+GIVE_UP_TIMEOUTS: Final = 3
 """Cases of one job that may time out before the rest of it is not run any more."""
-GIVE_UP_BREAKS = 8
+GIVE_UP_BREAKS: Final = 8
 """Cases of one job that may kill or confuse the worker before the rest of it is not run."""
+TEXT_LIMIT: Final = 200
+"""Most characters of an engine's own words that are kept per row."""
+
+
+@dataclass(slots=True, eq=False)
+class Doubt:
+    """
+    A breach whose row is not known yet: the spans that may hold it are run again, ever shorter.
+    """
+
+    rule: str
+    row: int
+    """First row that may be at fault."""
+    open_spans: int = 0
+    settled: bool = False
+    """Whether a row was found that breaks the rule again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """
+    Where in the cases of one instance a breach may lie, counted from the span's first row.
+
+    The first `passes` cases are known to pass, the first `breaks` were seen to break.
+    """
+
+    passes: int
+    breaks: int
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """
     Rows `[start, stop)` of a job, to be put to a worker in one batch.
+
+    It starts where an instance is to be opened, and leaves the rows of an instance together.
     """
 
     job: Job
     start: int
     stop: int
     alone: bool = False
-    """Repeats a crash: nothing else may be in flight beside it."""
+    """Repeats a crash of its last row: nothing else may be in flight beside it."""
+    search: Search | None = None
+    """Set while prefixes of one instance's cases are tried."""
+    waiting: int = 0
+    """Rows from `stop` to here are queued when it is known what became of this span."""
+    doubt: Doubt | None = None
 
     def __len__(self) -> int:
         """
         Number of cases.
         """
         return self.stop - self.start
+
+    @property
+    def end(self) -> int:
+        """
+        End of the rows that this span answers for, those that wait for it included.
+        """
+        return max(self.stop, self.waiting)
+
+    def part(self, start: int, stop: int, **changes: object) -> Span:
+        """
+        Another span of the same job, under the same doubt.
+        """
+        plain = Span(self.job, start, stop, doubt=self.doubt)
+        return replace(plain, **changes)  # type: ignore[arg-type]  # fields of Span, given by name
+
+    def boundary_after(self, row: int) -> int:
+        """
+        The row at which the instance that serves `row` is closed.
+        """
+        reuse = self.job.reuse
+        return min(self.end, row - row % reuse + reuse)
+
+    def instance_start(self, row: int) -> int:
+        """
+        The row for which the instance that serves `row` was opened.
+        """
+        return max(self.start, row - row % self.job.reuse)
+
+    def after(self, row: int) -> list[Span]:
+        """
+        Spans for the rows after `row`, whose instance is lost with it.
+        """
+        boundary = self.boundary_after(row)
+        return [self.part(row + 1, boundary), self.part(boundary, self.end)]
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +126,7 @@ class Job:
     absent: dict[str, str] = field(default_factory=dict)
     meter: str = ""
     details: dict[int, str] = field(default_factory=dict)
+    """Rows taken over from a batch that died have none: its worker's words died with it."""
     suspects: dict[int, str] = field(default_factory=dict)
     """Row -> signal of a crash that is being repeated."""
     unstable: dict[int, str] = field(default_factory=dict)
@@ -86,14 +157,20 @@ class Job:
         """
         return self.timeouts >= GIVE_UP_TIMEOUTS or self.breaks >= GIVE_UP_BREAKS
 
-    def take(self, span: Span, arena: Arena, at: dict[str, int], count: int) -> None:
+    def take(
+        self, span: Span, statuses: NDArray[np.uint8], arena: Arena, at: dict[str, int]
+    ) -> None:
         """
-        Copy the first `count` rows of a span out of the arena.
+        Copy the first rows of a span out of the arena; `statuses` are theirs, already checked.
         """
+        count = len(statuses)
         stop = span.start + count
-        self.status[span.start : stop] = arena.rows(at["status"], count, 1)[:, 0]
+        self.status[span.start : stop] = statuses
         width = self.outputs.shape[1]
         self.outputs[span.start : stop] = arena.rows(at["output"], count, width)
+        failed = statuses != Status.RETURNED
+        if failed.any():
+            self.outputs[span.start : stop][failed] = 0
         for name, array in self.arrays.items():
             array[span.start : stop] = arena.rows(at[name], count, array.shape[1])
 
@@ -106,15 +183,7 @@ class Job:
         for array in self.arrays.values():
             array[start:stop] = 0
         if text and stop > start:
-            self.details[start] = text[:200]
-
-    def split_after(self, row: int, stop: int) -> list[Span]:
-        """
-        Spans for the rows after `row`, so that instances open where they would have anyway.
-        """
-        boundary = min(stop, row - row % self.reuse + self.reuse)
-        spans = [Span(self, row + 1, boundary), Span(self, boundary, stop)]
-        return [span for span in spans if len(span)]
+            self.details[start] = text[:TEXT_LIMIT]
 
     def outcome(self) -> BlockOutcome:
         """

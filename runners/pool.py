@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from runners.arena import SLOTS
+from runners.arena import PROBE_BYTES, SLOTS, BatchTooLargeError, batch_bytes
 from runners.blocks import BlockOutcome, CaseBlock
 from runners.cell import CellLimits
+from runners.dispatch import ModuleSource
 from runners.frames import ProtocolBreachError
 from runners.instances import cases_per_instance
 from runners.job import Job
 from runners.launch import Launch
 from runners.probe import Probe
 from runners.records import Identity, Node
-from runners.seat import ModuleSource, Seat, WorkerStartError
-from runners.worker_process import Answer
+from runners.seat import Seat, WorkerStartError
+from runners.worker_process import Answer, Death
 
 ARENA_BYTES: Final = 64 << 20
 _TICK_S: Final = 0.05
@@ -67,6 +68,11 @@ class Pool:
         """
         Set nodes up; workers start when they are first needed.
         """
+        if probe is not None:
+            needed = batch_bytes(probe.block.call, probe.block.level, len(probe.block))
+            if needed > PROBE_BYTES:
+                message = f"a probe may take {PROBE_BYTES} bytes, this one takes {needed}"
+                raise BatchTooLargeError(message)
         self._modules: dict[str, ModuleSource] = {}
         self.seats = [
             Seat(node, launch, limits or CellLimits(), arena_bytes, self._modules, probe)
@@ -108,6 +114,8 @@ class Pool:
     def identities(self) -> list[Identity]:
         """
         Start every worker and return who they say they are; raises WorkerStartError.
+
+        What is outstanding goes on meanwhile.
         """
         while any(seat.identity is None for seat in self.seats):
             for seat in self.seats:
@@ -123,13 +131,18 @@ class Pool:
 
     def submit(self, seat: int, module_sha256: str, block: CaseBlock) -> int:
         """
-        Queue a block for a node and return its ticket.
+        Queue a block for a node and return its ticket; raises BatchTooLargeError.
+
+        The module must be known: see `add_module`.
         """
-        self._tickets += 1
-        self._jobs += 1
+        if module_sha256 not in self._modules:
+            message = f"module {module_sha256} was never given to the pool"
+            raise KeyError(message)
         target = self.seats[seat]
         reuse = cases_per_instance(target.node.policy)
-        target.add(Job(self._tickets, module_sha256, block, reuse))
+        target.add(Job(self._tickets + 1, module_sha256, block, reuse))
+        self._tickets += 1
+        self._jobs += 1
         return self._tickets
 
     def has_room(self, seat: int) -> bool:
@@ -137,7 +150,15 @@ class Pool:
         Whether a node would soon run dry: nothing queued beyond what its worker holds.
         """
         held = self.seats[seat]
-        return len(held.queue) + len(held.flights) <= SLOTS
+        return len(held.backlog.queue) + len(held.flights) <= SLOTS
+
+    def idle_falls(self, seat: int) -> tuple[Death, ...]:
+        """
+        Deaths of a node's workers that no case could be blamed for, oldest first.
+
+        A rule in one of them is a broken worker all the same: it spoke when nobody had asked.
+        """
+        return tuple(self.seats[seat].idle_falls)
 
     @property
     def outstanding(self) -> int:
@@ -196,8 +217,8 @@ class Pool:
         """
         done = []
         for index, seat in enumerate(self.seats):
-            while seat.finished:
-                job = seat.finished.popleft()
+            while seat.backlog.finished:
+                job = seat.backlog.finished.popleft()
                 self._jobs -= 1
                 done.append(Completion(job.ticket, index, job.outcome(), job.busy_ns))
         return done
@@ -209,7 +230,7 @@ class Pool:
         for index, seat in enumerate(self.seats):
             seat.fill()
             self._watch(index)
-        if any(seat.finished for seat in self.seats):
+        if any(seat.backlog.finished for seat in self.seats):
             return
         for key, events in self._selector.select(_TICK_S):
             index, role = key.data
@@ -221,9 +242,20 @@ class Pool:
             if events & selectors.EVENT_READ:
                 self._read(index, role)
         for index, seat in enumerate(self.seats):
-            if seat.overdue():
-                self._unwatch(index)
-                seat.fell(None, deadline=True)
+            try:
+                if seat.overdue():
+                    self._fell(index, None, deadline=True)
+            except ProtocolBreachError as breach:
+                self._fell(index, breach)
+
+    def _fell(
+        self, index: int, breach: ProtocolBreachError | None, *, deadline: bool = False
+    ) -> None:
+        """
+        Have a worker buried.
+        """
+        self._unwatch(index)
+        self.seats[index].fell(breach, deadline=deadline)
 
     def _read(self, index: int, role: str) -> None:
         """
@@ -234,18 +266,14 @@ class Pool:
         if worker is None:
             return
         try:
-            if role == "output":
-                if not worker.read_output():
-                    self._forget(index, worker.cell.output)
-                return
-            for answer in worker.read_replies():
-                seat.take(answer)
+            if role == "reply":
+                seat.read()
+            elif not worker.read_output():
+                self._forget(index, worker.cell.output)
         except ProtocolBreachError as breach:
-            self._unwatch(index)
-            seat.fell(breach)
+            self._fell(index, breach)
         except EOFError:
-            self._unwatch(index)
-            seat.fell(None)
+            self._fell(index, None)
 
     # ---------------------------------------------------------------------------- watching
 

@@ -115,9 +115,10 @@ class Node(Struct, frozen=True):
         The engine id, followed by what is unusual about the node in brackets.
         """
         usual = Node(self.engine)
-        extra = [
+        extra = [] if self.policy == usual.policy else [self.policy]
+        extra += [
             f"{field}={getattr(self, field)}"
-            for field in ("cpu", "fpu", "environment", "cache", "policy", "lifecycle")
+            for field in ("cpu", "fpu", "environment", "cache", "lifecycle")
             if getattr(self, field) != getattr(usual, field)
         ]
         return str(self.engine) + (f"[{' '.join(extra)}]" if extra else "")

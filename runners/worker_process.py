@@ -10,15 +10,20 @@ import subprocess
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from runners.answers import check_error
 from runners.arena import Arena
 from runners.cell import CellLimits, CellProcess, kill_cell, signal_name, start_cell
-from runners.frames import FrameReader, ProtocolBreachError, encode_frame
+from runners.flight import Purpose
+from runners.frames import FrameReader, Header, ProtocolBreachError, encode_frame
 from runners.launch import Launch
 
 _CHUNK: Final = 1 << 16
 _TAIL: Final = 2000
+
+EXIT_GRACE_S: Final = 1.0
+"""Time for a worker whose replies ended to be seen to exit by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,8 @@ class Owed:
 
     identifier: int
     command: str
-    context: Any
-    """Whatever the pool wants back with the answer."""
+    purpose: Purpose
+    """What the answer is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Answer:
     """
 
     owed: Owed
-    header: dict[str, Any]
+    header: Header
     blobs: list[bytes]
 
 
@@ -50,8 +55,7 @@ class Death:
     Why a worker is no more.
     """
 
-    cause: str
-    """`signal`, `rule` or `deadline`."""
+    cause: Literal["signal", "rule", "deadline"]
     word: str
     """Name of the signal, or of the broken rule."""
     text: str
@@ -76,7 +80,10 @@ class WorkerProcess:
             self.arena.close()
             raise
         self.owed: deque[Owed] = deque()
-        self.loaded: set[str] = set()
+        self.answered: Owed | None = None
+        """The command that was answered last."""
+        self.loaded: dict[str, int] = {}
+        """Modules it was sent, and the memory pages that each was granted."""
         self._reader = FrameReader()
         self._unsent: deque[memoryview] = deque()
         self._identifier = 0
@@ -84,14 +91,14 @@ class WorkerProcess:
         self._tail = b""
 
     def send(
-        self, command: str, fields: dict[str, Any], blobs: Sequence[bytes] = (), context: Any = None
+        self, command: str, fields: dict[str, Any], blobs: Sequence[bytes], purpose: Purpose
     ) -> None:
         """
         Queue a command and write as much of it as the pipe takes.
         """
         self._identifier += 1
         header = {"id": self._identifier, "command": command, **fields}
-        self.owed.append(Owed(self._identifier, command, context))
+        self.owed.append(Owed(self._identifier, command, purpose))
         self._unsent.append(memoryview(encode_frame(header, blobs)))
         self.flush()
 
@@ -122,37 +129,38 @@ class WorkerProcess:
     def read_replies(self) -> list[Answer]:
         """
         Read what has come; raises ProtocolBreachError, or EOFError when the stream has ended.
+
+        Answers that came together with a breach are not handed out: a worker that answers twice
+        is then still owed for the command that it answered.
         """
         try:
             data = os.read(self.cell.replies, 1 << 20)
         except BlockingIOError:
             return []
         if not data:
-            if self._reader.inside_frame and self.cell.process.poll() in (None, 0):
-                rule = "frame-truncated"
-                raise ProtocolBreachError(rule, "the stream ended inside a frame")
             raise EOFError
-        return [self._match(header, blobs) for header, blobs in self._reader.feed(data)]
+        answers = [self._match(header, blobs) for header, blobs in self._reader.feed(data)]
+        if self._reader.breach is not None:
+            raise self._reader.breach
+        return answers
 
-    def _match(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    def _match(self, header: Header, blobs: list[bytes]) -> Answer:
         """
         Find the command that a reply answers; replies come in the order of commands.
         """
-        if not self.owed:
+        identifier, last = header.get("id"), self.answered
+        if type(identifier) is not int:
+            identifier = None
+        late = identifier is not None and last is not None and identifier <= last.identifier
+        if not self.owed or late:
             rule = "unasked-reply"
             raise ProtocolBreachError(rule, str(header)[:100])
         owed = self.owed[0]
-        if header.get("id") != owed.identifier or isinstance(header.get("id"), bool):
+        if identifier != owed.identifier:
             rule = "reply-id"
-            raise ProtocolBreachError(rule, f"{header.get('id')!r} instead of {owed.identifier}")
-        error = header.get("error")
-        if header.get("ok") is not True and not (
-            isinstance(error, dict)
-            and all(isinstance(error.get(key), str) for key in ("stage", "rule", "text"))
-        ):
-            rule = "reply-shape"
-            raise ProtocolBreachError(rule, "neither ok nor a whole error")
-        self.owed.popleft()
+            raise ProtocolBreachError(rule, f"{identifier} instead of {owed.identifier}")
+        check_error(header)
+        self.answered = self.owed.popleft()
         self._printed = 0
         return Answer(owed, header, blobs)
 
@@ -173,32 +181,38 @@ class WorkerProcess:
             raise ProtocolBreachError(rule, f"more than {self.limits.output_bytes} bytes")
         return True
 
-    def bury(self, breach: ProtocolBreachError | None, *, deadline: bool = False) -> Death:
+    def kill(self, breach: ProtocolBreachError | None, *, deadline: bool = False) -> Death:
         """
-        Kill and reap the worker and say why it is gone.
+        Kill and reap the worker and say why it is gone; its arena stays until `close`.
+
+        Without a breach or a deadline its replies ended, and its exit status says why.
         """
+        process = self.cell.process
         if breach is None and not deadline:
-            # The reply stream ended by itself: let the exit status say why, if it comes at once.
-            self._await_exit()
-        ended = self.cell.process.poll()
+            # A process closes its pipes a moment before its parent can reap it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=EXIT_GRACE_S)
+        ended = process.poll()
         self._drain_tail()
         code = kill_cell(self.cell)
-        self.arena.close()
         printed = self._tail.decode("utf-8", "replace").strip()
         if deadline:
             return Death("deadline", "", printed)
         if breach is not None:
             return Death("rule", breach.rule, str(breach))
-        if ended is None or code < 0:
+        if ended is None:
+            return Death("rule", "exited", "closed its replies and went on running")
+        if code < 0:
             return Death("signal", signal_name(code), printed)
+        if self._reader.inside_frame:
+            return Death("rule", "frame-truncated", "the stream ended inside a frame")
         return Death("rule", "exited", f"status {code} {printed}".strip())
 
-    def _await_exit(self) -> None:
+    def close(self) -> None:
         """
-        Give a worker whose replies ended a moment to be reaped with its own status.
+        Give the arena back.
         """
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.cell.process.wait(timeout=5)
+        self.arena.close()
 
     def _drain_tail(self) -> None:
         """

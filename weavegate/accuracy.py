@@ -148,7 +148,7 @@ def _steps(
     How many representable numbers lie between two bit patterns; NaNs differ by all of them.
     """
     if dtype.startswith("i"):
-        return (left != right).astype(np.uint64) * np.uint64(2**63)
+        return np.asarray((left != right) * np.uint64(2**63), dtype=np.uint64)
     sign = np.uint64(1 << (8 * width - 1))
     places = []
     for bits in (left.astype(np.uint64), right.astype(np.uint64)):

@@ -69,6 +69,8 @@ class Options:
     again: bool = False
     command: str = "weavegate certify"
     size: CorpusSize | None = None
+    shrink_most: int = MOST_FINDINGS
+    """Red findings that are shrunk, the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Ticker:
     """Node and cases that are done."""
 
 
-SILENT = Ticker(lambda text: None, lambda nodes: None, lambda node, cases: None)
+SILENT = Ticker(lambda _: None, lambda _: None, lambda _, __: None)
 
 
 def certify(
@@ -253,7 +255,7 @@ class _Work:
         allowed = Allowed.read(options.allowances)
         covers = allowed.cover(found, as_of)
         if found:
-            ticker.say(f"shrinking {min(len(found), MOST_FINDINGS)} findings")
+            ticker.say(f"shrinking {min(len(found), options.shrink_most)} findings")
         found = self._shrunk(found, covers)
         reports = [self._save(f, cover) for f, cover in zip(found, covers, strict=True)]
         folders = [Path(__file__).resolve().parent.parent / "vectors"]
@@ -362,7 +364,7 @@ class _Work:
             self.vote_profile,
             dict(self.subject.shapes),
         )
-        left, made = MOST_FINDINGS, []
+        left, made = self.options.shrink_most, []
         for item, cover in zip(found, covers, strict=True):
             if cover is None and left:
                 left -= 1

@@ -58,7 +58,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
 @click.version_option(package_name="weavegate")
 def main() -> None:
-    """
+    r"""
     Conformance and security gate for WebAssembly inference modules on Cosmos chains.
 
     \b

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.evidence.answers import PutKind
+from conformance.evidence.answers import PutKind, Stored
 from conformance.evidence.keys import BlockKey, block_key
 from conformance.evidence.store import EvidenceStore
 from runners.blocks import BlockOutcome, CaseBlock
 from runners.instances import cases_per_instance
 from runners.pool import Pool
 from runners.records import Identity, Level, Node
-from runners.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,8 @@ class Executor:
         Serve a task from evidence, or submit what is missing of it.
         """
         stored = None if self.again else self.store.lookup(key, task.block.level)
+        if stored is not None and stored.attempts > 1:
+            self._remember_flaky(task, key, stored)
         if stored is not None and stored.complete:
             return Done(task, stored.outcome, key, 0, 0)
         rows: NDArray[np.int64] | None = None
@@ -133,16 +134,33 @@ class Executor:
         """
         Keep an outcome and complete it with what evidence held before.
         """
-        ran = len(outcome)
+        ran, level = len(outcome), flight.task.block.level
         if flight.rows is not None and flight.stored is not None:
+            kept = expanded(outcome, flight.rows, len(flight.task.block))
             outcome = merged(flight.stored, outcome, flight.rows)
-        if not outcome.fpu_broken:
-            put = self.store.put(flight.key, flight.task.block.level, outcome)
-            if put.kind is PutKind.FLAKY:
-                earlier = self.store.lookup(flight.key, flight.task.block.level)
-                if earlier is not None:
-                    self.flaky.append(Flaky(flight.task, put.differing, earlier.outcome, outcome))
+        else:
+            kept = outcome
+        put = self.store.put(flight.key, level, kept)
+        if put.kind is PutKind.FLAKY:
+            earlier = self.store.lookup(flight.key, level)
+            if earlier is not None:
+                self.flaky.append(Flaky(flight.task, put.rows, earlier.outcome, outcome))
         return Done(flight.task, outcome, flight.key, ran, busy_ns)
+
+    def _remember_flaky(self, task: Task, key: BlockKey, stored: Stored) -> None:
+        """
+        A key that evidence already knows to be flaky stays a finding, also when nothing is run.
+        """
+        for attempt in range(2, stored.attempts + 1):
+            later = self.store.lookup(key, task.block.level, attempt)
+            if later is None:
+                continue
+            both = stored.rows & later.rows
+            differs = (stored.outcome.status != later.outcome.status) | (
+                stored.outcome.outputs != later.outcome.outputs
+            ).any(axis=1)
+            rows = tuple(np.flatnonzero(both & differs).tolist()) or (int(np.argmax(both)),)
+            self.flaky.append(Flaky(task, rows, stored.outcome, later.outcome))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +183,43 @@ def subset(block: CaseBlock, rows: NDArray[np.int64]) -> CaseBlock:
     return replace(block, ids=block.ids[rows], inputs=np.ascontiguousarray(block.inputs[rows]))
 
 
+_ARRAYS = ("status", "outputs", "pages", "memory", "globals", "gas", "host_calls")
+
+
+def expanded(fresh: BlockOutcome, rows: NDArray[np.int64], count: int) -> BlockOutcome:
+    """
+    An outcome of *count* rows that says what *fresh* says of *rows*, and nothing of the others.
+    """
+    arrays: dict[str, Any] = {}
+    for name in _ARRAYS:
+        part = getattr(fresh, name)
+        if part is not None:
+            arrays[name] = np.zeros((count, *part.shape[1:]), part.dtype)
+            arrays[name][rows] = part
+    return replace(fresh, **arrays, **_renumbered(fresh, rows))
+
+
 def merged(stored: BlockOutcome, fresh: BlockOutcome, rows: NDArray[np.int64]) -> BlockOutcome:
     """
-    A stored outcome whose missing *rows* are filled from a fresh one.
+    A stored outcome whose missing *rows* are filled from a fresh one, for the vote.
     """
-    names = ("status", "outputs", "pages", "memory", "globals", "gas", "host_calls")
     arrays: dict[str, Any] = {}
-    for name in names:
+    for name in _ARRAYS:
         old, new = getattr(stored, name), getattr(fresh, name)
-        if old is None or new is None:
-            arrays[name] = new if (stored.status == Status.PENDING).all() else None
-            continue
-        whole = old.copy()
-        whole[rows] = new
-        arrays[name] = whole
-    return replace(
-        fresh,
-        **arrays,
-        details={int(rows[row]): text for row, text in fresh.details.items()},
-        unstable={int(rows[row]): text for row, text in fresh.unstable.items()},
-    )
+        arrays[name] = None
+        if old is not None and new is not None:
+            arrays[name] = old.copy()
+            arrays[name][rows] = new
+    named = _renumbered(fresh, rows)
+    named["details"] = {**stored.details, **named["details"]}
+    return replace(fresh, **arrays, **named)
+
+
+def _renumbered(fresh: BlockOutcome, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """
+    Words about rows, under the numbers that the rows have in the whole block.
+    """
+    return {
+        "details": {int(rows[row]): text for row, text in fresh.details.items()},
+        "unstable": {int(rows[row]): text for row, text in fresh.unstable.items()},
+    }

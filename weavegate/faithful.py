@@ -19,7 +19,7 @@ from conformance.differential.profiles import nan_bits_only, zero_signs_only
 from conformance.differential.records import Blame, FindingClass
 from conformance.evidence.store import EvidenceStore
 from conformance.fidelity.oracle import evaluate_rows
-from conformance.fidelity.results import AnyNan, Exact
+from conformance.wasm.numerics.results import AnyNan, Exact
 from runners.bits import format_bytes
 from runners.status import Status
 from weavegate.subject import Subject

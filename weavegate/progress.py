@@ -27,7 +27,7 @@ def ticking(console: Console) -> Iterator[Ticker]:
     """
     if not console.is_terminal:
         yield Ticker(
-            lambda text: console.print(text + " ..."), _planned(console), lambda n, c: None
+            lambda text: console.print(text + " ..."), _planned(console), lambda _, __: None
         )
         return
     columns = (

@@ -82,15 +82,15 @@ def _run(record: Finding, nodes: Sequence[tuple[Node, Launch]], data: bytes) -> 
     """
     Run the history, without keeping evidence of it.
     """
-    with tempfile.TemporaryDirectory(prefix="weavegate-") as folder:
-        with (
-            EvidenceStore.open(Path(folder) / "evidence.sqlite") as store,
-            Pool(nodes, probe=fpu_probe()) as pool,
-        ):
-            identities = pool.identities()
-            pool.add_module(record.module_sha256, data)
-            executor = Executor(pool, store, [node for node, _ in nodes], identities)
-            return run_replay(record, nodes, executor, range(len(nodes)))
+    with (
+        tempfile.TemporaryDirectory(prefix="weavegate-") as folder,
+        EvidenceStore.open(Path(folder) / "evidence.sqlite") as store,
+        Pool(nodes, probe=fpu_probe()) as pool,
+    ):
+        identities = pool.identities()
+        pool.add_module(record.module_sha256, data)
+        executor = Executor(pool, store, [node for node, _ in nodes], identities)
+        return run_replay(record, nodes, executor, range(len(nodes)))
 
 
 def _as_seen(record: Finding, result: Replay, nodes: Sequence[tuple[Node, Launch]]) -> Finding:

@@ -12,6 +12,7 @@ import numpy as np
 
 from conformance.differential.division import deviants
 from conformance.differential.findings import JudgedBlock, RunFinding, finding_at
+from conformance.differential.outcomes import outcome_at
 from conformance.differential.profiles import NanProfile, OutputShape
 from conformance.differential.records import Finding, FindingClass
 from conformance.differential.shrink import DoesNotFailError, Layout, shrink
@@ -50,6 +51,8 @@ class Shrinker:
         The finding with its smallest reproduction; as it was where it cannot be made smaller.
         """
         finding = item.finding
+        if finding.kind is FindingClass.UNFAITHFUL:
+            return self._alone(item)
         if finding.kind not in SHRINKABLE:
             return item
         history = tuple(parse_bytes(row) for row in finding.history)
@@ -63,6 +66,25 @@ class Shrinker:
             shown = msgspec.structs.replace(finding, shrunk=True)
         else:
             shown = self._shown(item, smallest.history)
+        return RunFinding(shown, item.deviants, item.manner, item.case_ids, item.case_id)
+
+    def _alone(self, item: RunFinding) -> RunFinding:
+        """
+        The case without its history, if it shows the same without; its inputs are what they are,
+        since only the oracle knows what other inputs should give.
+        """
+        finding = item.finding
+        short = msgspec.structs.replace(finding, history=finding.history[-1:])
+        block = self._run(short, [(parse_bytes(finding.history[-1]),)])[0]
+        seen = {
+            v.node.label(): outcome_at(v.outcome, 0, finding.call, finding.level)
+            for v in block.voices
+        }
+        if any(
+            seen.get(o.node.label(), o.outcome).kind != o.outcome.kind for o in finding.observed
+        ):
+            return item
+        shown = msgspec.structs.replace(short, shrunk=True)
         return RunFinding(shown, item.deviants, item.manner, item.case_ids, item.case_id)
 
     def _layout(self, finding: Finding) -> Layout:

@@ -18,10 +18,10 @@ from conformance.manifest.npz import read_npz
 from conformance.manifest.read import read_manifest
 from conformance.manifest.records import Manifest
 from conformance.manifest.tables import BitsTable, read_edges, read_tables, require_rows
+from conformance.wasm.decode import validated
 from conformance.wasm.imports import check_imports
 from conformance.wasm.module import Module
 from conformance.wasm.shape import check_call
-from conformance.wasm.validate import validated
 from runners.records import Call
 from weavegate.exits import Exit, WeavegateError
 

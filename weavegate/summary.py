@@ -95,17 +95,17 @@ def node_reports(
                 **sums,
             )
         )
-    for missing in absent:
-        reports.append(
-            NodeReport(
-                node=missing.participant.node,
-                label=missing.participant.node.label(),
-                families=missing.participant.launch.families,
-                identity=None,
-                role="not asked",
-                reason=missing.reason,
-            )
+    reports += [
+        NodeReport(
+            node=missing.participant.node,
+            label=missing.participant.node.label(),
+            families=missing.participant.launch.families,
+            identity=None,
+            role="not asked",
+            reason=missing.reason,
         )
+        for missing in absent
+    ]
     return tuple(reports)
 
 

@@ -7,7 +7,7 @@ without a loop over cases, and `patterns` describes those few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -167,9 +167,7 @@ def suspects(n: int, seats: Sequence[Seat]) -> Index:
     return np.flatnonzero(suspect).astype(np.int64)
 
 
-def _labels(
-    arrays: Sequence[NDArray[Any] | None], valid: Mask, comparable: Callable[[int, int], bool]
-) -> Labels:
+def _labels(arrays: Sequence[NDArray[Any] | None], valid: Mask) -> Labels:
     """
     For each row and voice, the index of the first voice that shows the same.
 
@@ -182,7 +180,7 @@ def _labels(
         labels[valid[:, voice], voice] = voice
         for first in range(voice):
             other = arrays[first]
-            if other is None or not comparable(first, voice):
+            if other is None:
                 continue
             open_ = valid[:, first] & (labels[:, first] == first) & (labels[:, voice] == voice)
             if open_.any():
@@ -197,7 +195,7 @@ def _zeros_only(outputs: Sequence[Rows], returned: Mask, shape: OutputShape) -> 
     1 in rows where all that returned are equal but for the signs of zeros; shape (m, 1).
     """
     plain = [without_zero_signs(rows, shape) for rows in outputs]
-    labels = _labels(plain, returned, lambda _a, _b: True)
+    labels = _labels(plain, returned)
     lowest = labels.min(axis=1, keepdims=True)
     alike = ((labels == lowest) | (labels == UNSEEN)).all(axis=1, keepdims=True)
     return np.asarray(alike, dtype=np.uint8)
@@ -221,10 +219,10 @@ def patterns(
     )
     returned = status == Status.RETURNED
     outputs = [seat.outcome.outputs[at] for seat, at in zip(seats, gathered, strict=True)]
-    raw = _labels(outputs, returned, lambda _a, _b: True)
+    raw = _labels(outputs, returned)
     if shape.floats:
         canonical = [with_canonical_nans(part, shape) for part in outputs]
-        meant = _labels(canonical, returned, lambda _a, _b: True)
+        meant = _labels(canonical, returned)
         unlawful = unlawful_nans(outputs, returned, shape).astype(np.uint8)
         zeros = _zeros_only(outputs, returned, shape)
     else:
@@ -266,7 +264,6 @@ def _observed_labels(
     """
     Labels of each of OBSERVATIONS, in that order.
     """
-    meters = [seat.outcome.meter for seat in seats]
     result = []
     for name in OBSERVATIONS:
         arrays: list[NDArray[Any] | None] = []
@@ -276,8 +273,5 @@ def _observed_labels(
         if name == "globals" and profile == "free" and shape.globals:
             of = shape.of_globals
             arrays = [None if a is None else with_canonical_nans(a, of) for a in arrays]
-        if name == "gas":
-            result.append(_labels(arrays, votes, lambda a, b: meters[a] == meters[b]))
-        else:
-            result.append(_labels(arrays, votes, lambda _a, _b: True))
+        result.append(_labels(arrays, votes))
     return result

@@ -62,7 +62,7 @@ class Pattern(Struct, frozen=True):
     pages: tuple[int, ...]
     globals: tuple[int, ...]
     gas: tuple[int, ...]
-    """Readings of one meter; never equal between two meters."""
+    """Readings, whatever the meter: only those of one meter are compared."""
     host_calls: tuple[int, ...]
     unlawful: tuple[int, ...]
     """1 where the voice shows a NaN that arithmetic cannot give, in a place that differs."""
@@ -115,7 +115,7 @@ class _Divider:
         """
         return tuple(sorted(self.jury.members[voice] for voice in voices))
 
-    def add(  # noqa: PLR0913 - a division has that many parts
+    def add(
         self,
         kind: FindingClass,
         aspect: Aspect,

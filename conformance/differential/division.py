@@ -20,10 +20,10 @@ all others returned, or otherwise.
 """
 
 LEAST_FAMILIES: Final = 3
-"""Families that must have a voice before anybody is named: with two nobody is."""
-
-LEAST_MAJORITY: Final = 2
-"""Families that a majority must hold: one family is never right against others."""
+"""
+Families that must have a voice before anybody is named: with two nobody is, and of three or more
+a strict majority is at least two, so one family is never right against others.
+"""
 
 UNVOTED: Final = frozenset(
     {
@@ -126,7 +126,7 @@ class Count(Struct, frozen=True):
     divided: tuple[str, ...]
     """Families whose members stand in more than one group, sorted."""
     majority: int | None
-    """Index of the group that a strict majority of at least two of three families holds."""
+    """Index of the group that a strict majority of at least three families holds."""
     noun: str
     """What kind of families was counted, in words."""
 
@@ -162,7 +162,7 @@ def count_families(division: Division) -> Count:
     if len(voices) >= LEAST_FAMILIES:
         for index in range(len(division.groups)):
             size = sum(1 for _, group in voices if group == index)
-            if size >= LEAST_MAJORITY and 2 * size > len(voices):
+            if 2 * size > len(voices):
                 majority = index
     return Count(voices, divided, majority, noun)
 

@@ -87,7 +87,7 @@ def call_history(block: CaseBlock, voice: Voice, row: int) -> tuple[int, ...]:
     return tuple(int(r) for r in order[start : place + 1])
 
 
-def finding_at(  # noqa: PLR0913 - a finding has that many parts
+def finding_at(
     judged: JudgedBlock,
     row: int,
     *,

@@ -146,7 +146,7 @@ def column_bits(rows: Rows, at: int, width: int, count: int) -> Bits:
     """
     # A copy always: a column as wide as its row is contiguous, and would be a view of the caller's.
     part = np.array(rows[:, at : at + width * count], order="C", copy=True)
-    bits = part.view("<u8" if width == 8 else "<u4")
+    bits = part.view(f"<u{width}")
     return bits.reshape(len(rows), count)
 
 

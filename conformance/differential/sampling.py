@@ -93,7 +93,7 @@ def rate_below(cases: int, differing: int = 0) -> float:
             return min(1.0, float(+bound))
 
 
-def _at_most(cases: int, differing: int, rate: Any) -> Any:  # noqa: ANN401 - gmpy2 has no types
+def _at_most(cases: int, differing: int, rate: Any) -> Any:
     """
     Probability of *differing* or fewer of *cases* at *rate* >= differing / cases.
 

@@ -123,6 +123,9 @@ class Ledger:
     """
 
     def __init__(self, n: int, members: Sequence[Member], seats: Sequence[Seat]) -> None:
+        """
+        Open the ledger of a block of *n* cases; members and seats are in the order of the voices.
+        """
         self.members = members
         self.seats = seats
         self.status = [seat.status_of(n) for seat in seats]

@@ -43,7 +43,7 @@ class Put(Struct, frozen=True):
     attempts: int
     """Stories that contradict each other under this key; more than 1: the key is flaky."""
     rows: tuple[int, ...] = ()
-    """If flaky: rows in which it differs from the first story."""
+    """If flaky: rows that it tells differently from the first story."""
 
 
 class Deviant(Struct, frozen=True, order=True):

@@ -2,8 +2,8 @@
 What an outcome says, apart from how it is stored: slices, comparison, union and digests.
 
 Pure functions over `BlockOutcome`. A row is *known* when its case came to an end that may be
-stored, and it *ran* when it returned or trapped: only then are its observations
-compared, since a node that met a limit abstains.
+stored, and it *ran* when it returned or trapped: only then are its observations compared,
+since a node that met a limit abstains.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def known(outcome: BlockOutcome, level: Level) -> Known:
 
     Rows that never came to an end (`pending`, `timed_out`, `broke_protocol`) are not known: time
     decided them, or nobody can tell what they would have been. No row of a block is known whose
-    probe of the FPU came out wrong. Crashes that did not repeat (`unstable`) are left out. Raises ValueError when an array has the wrong number of rows.
+    probe of the FPU came out wrong. Crashes that did not repeat (`unstable`) are left out. Raises
+    ValueError when an array has the wrong number of rows.
     """
     for name in ARRAYS:
         array = getattr(outcome, name)

@@ -60,7 +60,7 @@ class ExportedBlock(Struct, frozen=True, kw_only=True):
     """One status byte a row, `bytes:...` (table: `runners/PROTOCOL.md`)."""
     outputs: ExportedArray
     observed: dict[str, ExportedArray]
-    """`pages`, `memory`, `globals`, `gas`, `host_calls`: those that the level asks for and the node shows."""
+    """What the level asks for and the node shows: `pages`, `memory`, `globals`, `gas`, ..."""
     meter: str
     not_observed: tuple[tuple[str, str], ...]
     """(aspect, reason)."""

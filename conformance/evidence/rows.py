@@ -67,7 +67,7 @@ def read_rows(connection: sqlite3.Connection, key_id: int) -> list[StoredRow]:
     Return the rows of one key, first attempts and high levels first.
     """
     found = connection.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM outcomes WHERE key_id = ? ORDER BY attempt, rank DESC",
+        f"SELECT {', '.join(_COLUMNS)} FROM outcomes WHERE key_id = ? ORDER BY attempt, rank DESC",  # noqa: S608 - names of our own columns
         (key_id,),
     )
     return [
@@ -113,7 +113,7 @@ def write_row(connection: sqlite3.Connection, key_id: int, attempt: int, record:
     )  # fmt: skip
     marks = ", ".join("?" * len(values))
     connection.execute(
-        f"INSERT OR REPLACE INTO outcomes (key_id, {', '.join(_COLUMNS)}) VALUES ({marks})",
+        f"INSERT OR REPLACE INTO outcomes (key_id, {', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608 - names of our own columns
         values,
     )
 

@@ -16,15 +16,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from conformance.fidelity.results import (
-    AnyNan,
-    BadResultTextError,
-    Exact,
-    Result,
-    Trap,
-    format_result,
-    parse_result,
-)
+from conformance.fidelity.results import BadResultTextError, format_result, parse_result
+from conformance.wasm.numerics.results import AnyNan, Exact, Result, Trap
 from runners.status import TRAPS, Status, same_kind
 
 if TYPE_CHECKING:

@@ -1,17 +1,14 @@
 """
-What the specification says one scalar operator gives: exact bits, a class of NaNs, or a trap.
+Expected outcomes of scalar operators as text: exact bits, a class of NaNs, or a trap.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from typing import get_args
 
-from msgspec import Struct
-
+from conformance.wasm.numerics.results import AnyNan, Exact, NanKind, Result, Trap
 from runners.records import TrapKind
-
-NanKind = Literal["canonical", "arithmetic"]
 
 
 class BadResultTextError(ValueError):
@@ -19,35 +16,6 @@ class BadResultTextError(ValueError):
     A text is neither hexadecimal digits nor `nan:CLASS` nor `trap:KIND`.
     """
 
-
-class Exact(Struct, frozen=True, tag="exact"):
-    """
-    One bit pattern and no other; integers are unsigned, of the width of the result's type.
-    """
-
-    bits: int
-
-
-class AnyNan(Struct, frozen=True, tag="nan"):
-    """
-    Any NaN of a class, of either sign: the specification leaves the choice to the engine.
-
-    `canonical`: the fraction's most significant bit is 1, all others are 0. `arithmetic`: the
-    fraction's most significant bit is 1 (a canonical NaN is arithmetic too).
-    """
-
-    kind: NanKind
-
-
-class Trap(Struct, frozen=True, tag="trap"):
-    """
-    The operator is not defined on its operands.
-    """
-
-    kind: TrapKind
-
-
-Result = Exact | AnyNan | Trap
 
 _DIGITS = re.compile(r"[0-9a-f]{8}(?:[0-9a-f]{8})?\Z")
 _NAN_KINDS = frozenset(get_args(NanKind))

@@ -22,6 +22,7 @@ from conformance.manifest.records import (
 )
 from conformance.manifest.section import Section, open_document, parse_document
 from runners.bits import WIDTH_BYTES, BadBitsError, ValueType, format_bits, parse_bits
+from runners.instances import BadPolicyError, cases_per_instance
 from runners.records import (
     Argument,
     AtAddress,
@@ -130,7 +131,7 @@ def _entry_run(top: Section) -> RunPart:
     The run part of a module with one entry and buffers.
     """
     abi = top.section("abi")
-    abi.only(("kind", "entry", "arguments", "results", "initialize"))
+    abi.only(("kind", "entry", "arguments", "results", "initialize", "instances"))
     if "calls" in top.table:
         raise top.refusal("calls", "[calls] goes with [[call]] tables, and there are none")
     if "entry" not in abi.table:
@@ -165,7 +166,7 @@ def _called_run(top: Section, calls: tuple[ScalarCall, ...]) -> RunPart:
     """
     if not 0 < len(calls) <= MAX_CALLS:
         raise top.refusal("call", f"there must be from 1 to {MAX_CALLS} [[call]] tables")
-    top.section("abi").only(("kind", "initialize"))
+    top.section("abi").only(("kind", "initialize", "instances"))
     top.section("calls").only(("expected", "edges"))
     for name in ("input", "output"):
         if name in top.table:
@@ -213,8 +214,21 @@ def _run(  # noqa: PLR0913 - fields of the record that only one of two callers h
         compile_deadline_ms=limits.integer("compile_deadline_ms", 1, MAX_DEADLINE_MS, 60_000),
         fuel=limits.integer("fuel", 1, MAX_FUEL) if "fuel" in limits.table else None,
         imports=imports,
+        policy=_policy(abi),
         reset=reset.text("export") if "reset" in top.table else None,
     )
+
+
+def _policy(abi: Section) -> str:
+    """
+    The instance policy: `fresh` unless the manifest says `reuse(N)`.
+    """
+    policy = abi.text("instances", "fresh")
+    try:
+        cases_per_instance(policy)
+    except BadPolicyError as error:
+        raise abi.refusal("instances", str(error)) from None
+    return policy
 
 
 def _core_type(section: Section, keys: tuple[str | int, ...], value: object) -> ValueType:

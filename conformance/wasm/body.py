@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from conformance.wasm.instructions import Instruction, iterate
-from conformance.wasm.items import Span
-from conformance.wasm.opcodes import ValType
+from conformance.wasm.items import LocalRun, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,16 +24,6 @@ class CodeIndex:
     """Shape (n,): where the instruction begins in the file."""
     codes: NDArray[np.uint16]
     """Shape (n,): its code in `opcodes.OPCODES`."""
-
-
-class LocalRun(Struct, frozen=True):
-    """
-    *count* locals of one type, as one entry of the declaration.
-    """
-
-    count: int
-    type: ValType
-    span: Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +98,8 @@ class Body:
         return self.binary[int(offsets[place]) : after]
 
 
-class Function(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Function:
     """
     A function of the module's own.
     """

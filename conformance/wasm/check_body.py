@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
-from conformance.wasm.body import Function
 from conformance.wasm.checker import Checker, Context, Types
 from conformance.wasm.instructions import Labels
 from conformance.wasm.opcodes import BY_NAME, OPCODES, ValType
+from conformance.wasm.parts import DefinedFunction
 
 _REFERENCES: Final = ("funcref", "externref")
 _IF: Final = BY_NAME["if"].code
 
 
-def check_body(context: Context, function: Function) -> None:
+def check_body(context: Context, function: DefinedFunction) -> None:
     """
     Raise BadModuleError for the first instruction of *function* that is not valid.
     """

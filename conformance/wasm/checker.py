@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NoReturn, cast
 
-from conformance.wasm.body import Function
 from conformance.wasm.errors import BadModuleError
 from conformance.wasm.instructions import BlockType, Instruction, MemArg
 from conformance.wasm.items import FunctionType, TableType
-from conformance.wasm.module import Module
 from conformance.wasm.opcodes import BY_NAME, OPCODES, ValType
+from conformance.wasm.parts import DefinedFunction, Parts
 
 Types = tuple[ValType, ...]
 _LANES: Final = {"i8x16": 16, "i16x8": 8, "i32x4": 4, "f32x4": 4, "i64x2": 2, "f64x2": 2}
@@ -40,7 +39,7 @@ class Context:
     The module around a body, and the functions that a body may take references to.
     """
 
-    module: Module
+    module: Parts
     declared: frozenset[int]
 
 
@@ -71,7 +70,7 @@ class Checker:
     """
 
     context: Context
-    function: Function
+    function: DefinedFunction
     stack: list[ValType | None] = field(default_factory=list)
     """Types from the bottom up; None is the type of a value that unreachable code may have."""
     frames: list[Frame] = field(default_factory=list)
@@ -79,7 +78,7 @@ class Checker:
     at: Instruction = field(init=False)
 
     @classmethod
-    def entered(cls, context: Context, function: Function) -> Checker:
+    def entered(cls, context: Context, function: DefinedFunction) -> Checker:
         """
         The state before the first instruction of *function*.
         """

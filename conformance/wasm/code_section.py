@@ -10,25 +10,18 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.wasm.body import Body, CodeIndex, LocalRun
-from conformance.wasm.errors import BadModuleError
-from conformance.wasm.instructions import read_value_type
-from conformance.wasm.items import Span
-from conformance.wasm.opcodes import OPCODES
+from conformance.wasm.body import Body, CodeIndex
+from conformance.wasm.code_entry import CONTROL, Entry, check_nesting, read_entry
 from conformance.wasm.reader import Reader
 from conformance.wasm.scan import scan
 from conformance.wasm.sections import vector
 
-_BLOCK, _LOOP, _IF, _ELSE, _END = 0x02, 0x03, 0x04, 0x05, 0x0B
 _IS_CONTROL: Final = np.zeros(1 << 16, dtype=bool)
-_IS_CONTROL[[_BLOCK, _LOOP, _IF, _ELSE, _END]] = True
-_MOST_LOCALS: Final = (1 << 32) - 1
+_IS_CONTROL[list(CONTROL)] = True
 
 
 class _Raw(NamedTuple):
-    locals: tuple[LocalRun, ...]
-    entry: Span
-    span: Span
+    entry: Entry
     first: int
     last: int
 
@@ -40,35 +33,21 @@ def read_code(reader: Reader) -> tuple[Body, ...]:
     offsets = array("I")
     raw = vector(reader, "function bodies", 2, lambda r: _body(r, offsets))
     index = _index(reader.data, offsets)
-    bodies = tuple([Body(reader.data, index, r.first, r.last, *r[:3]) for r in raw])
+    bodies = tuple([_indexed(reader.data, index, one) for one in raw])
     _check_nesting(index, bodies)
     return bodies
 
 
 def _body(reader: Reader, offsets: array[int]) -> _Raw:
-    entry = reader.position
-    size = reader.u32("the size of a function body")
-    start = reader.position
-    if size > reader.left:
-        message = f"a function body of {size} bytes does not fit in the {reader.left} that are left"
-        raise BadModuleError("unexpected-end", entry, message)
-    end = start + size
-    inner = Reader(reader.data, start, end, "a function body")
-    runs = vector(inner, "local declarations", 2, _local_run)
-    total = sum(run.count for run in runs)
-    if total > _MOST_LOCALS:
-        raise BadModuleError("too-many-locals", start, f"a function declares {total} locals")
+    entry = read_entry(reader)
     first = len(offsets)
-    scan(reader.data, inner.position, end, "a function body", offsets)
-    reader.position = end
-    return _Raw(runs, Span(entry, end), Span(start, end), first, len(offsets))
+    scan(reader.data, entry.instructions, entry.span.end, "a function body", offsets)
+    return _Raw(entry, first, len(offsets))
 
 
-def _local_run(reader: Reader) -> LocalRun:
-    start = reader.position
-    count = reader.u32("a number of locals")
-    value_type = read_value_type(reader, "the type of a local")
-    return LocalRun(count, value_type, Span(start, reader.position))
+def _indexed(data: bytes, index: CodeIndex, raw: _Raw) -> Body:
+    entry = raw.entry
+    return Body(data, index, raw.first, raw.last, entry.locals, entry.entry, entry.span)
 
 
 def _index(data: bytes, offsets: array[int]) -> CodeIndex:
@@ -99,29 +78,7 @@ def _check_nesting(index: CodeIndex, bodies: tuple[Body, ...]) -> None:
     places, codes = control.tolist(), index.codes[control].tolist()
     low = 0
     for body, high in zip(bodies, bounds, strict=True):
-        _check_body(body, places[low:high], codes[low:high])
+        check_nesting(
+            places[low:high], codes[low:high], index.offsets.item, body.last, body.span.end
+        )
         low = high
-
-
-def _check_body(body: Body, places: list[int], codes: list[int]) -> None:
-    offsets = body.index.offsets
-    opened = [(_BLOCK, -1)]
-    for place, code in zip(places, codes, strict=True):
-        if code == _END:
-            opened.pop()
-            if not opened:
-                if place != body.last - 1:
-                    message = "instructions follow the end of a function body"
-                    raise BadModuleError("trailing-code", int(offsets[place + 1]), message)
-                return
-        elif code != _ELSE:
-            opened.append((code, place))
-        elif opened[-1][0] == _IF:
-            opened[-1] = (_ELSE, place)
-        else:
-            raise BadModuleError("else-without-if", int(offsets[place]), "an else without its if")
-    kind, place = opened[-1]
-    message = "a function body ends without its end instruction"
-    if place >= 0:
-        message = f"a function body ends inside the {OPCODES[kind].name} at {offsets[place]}"
-    raise BadModuleError("missing-end", body.span.end, message)

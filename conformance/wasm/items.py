@@ -4,9 +4,8 @@ What a module is made of: one frozen record per item, each with its span in the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
-
-from msgspec import Struct
 
 from conformance.wasm.instructions import Instruction
 from conformance.wasm.opcodes import ValType
@@ -14,7 +13,8 @@ from conformance.wasm.opcodes import ValType
 ExternKind = Literal["function", "table", "memory", "global"]
 
 
-class Span(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Span:
     """
     Bytes `start` up to, not including, `end` of the file.
     """
@@ -30,7 +30,8 @@ class Span(Struct, frozen=True):
         return self.end - self.start
 
 
-class Section(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Section:
     """
     One section; `span` takes in the identifier and the size, `payload` what follows them.
     """
@@ -42,7 +43,8 @@ class Section(Struct, frozen=True):
     payload: Span
 
 
-class Custom(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Custom:
     """
     A custom section: bytes that no engine has to read.
     """
@@ -55,7 +57,19 @@ class Custom(Struct, frozen=True):
     """Number of the sections before it."""
 
 
-class FunctionType(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """
+    *count* locals of one type, as one entry of the declaration.
+    """
+
+    count: int
+    type: ValType
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionType:
     """
     Parameters and results.
     """
@@ -70,7 +84,8 @@ class FunctionType(Struct, frozen=True):
         return f"({', '.join(self.parameters)}) -> ({', '.join(self.results)})"
 
 
-class TypeItem(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TypeItem:
     """
     One entry of the type section.
     """
@@ -79,7 +94,8 @@ class TypeItem(Struct, frozen=True):
     span: Span
 
 
-class Limits(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Limits:
     """
     Smallest and greatest size: pages of 64 KiB for a memory, elements for a table.
     """
@@ -88,7 +104,8 @@ class Limits(Struct, frozen=True):
     maximum: int | None
 
 
-class FunctionImport(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FunctionImport:
     """
     A function of this type index.
     """
@@ -96,7 +113,8 @@ class FunctionImport(Struct, frozen=True):
     type_index: int
 
 
-class TableType(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TableType:
     """
     A table of references.
     """
@@ -105,7 +123,8 @@ class TableType(Struct, frozen=True):
     limits: Limits
 
 
-class MemoryType(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MemoryType:
     """
     A linear memory; limits in pages.
     """
@@ -113,7 +132,8 @@ class MemoryType(Struct, frozen=True):
     limits: Limits
 
 
-class GlobalType(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GlobalType:
     """
     A global.
     """
@@ -125,7 +145,8 @@ class GlobalType(Struct, frozen=True):
 ImportType = FunctionImport | TableType | MemoryType | GlobalType
 
 
-class Import(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Import:
     """
     What the module asks of its host.
     """
@@ -158,7 +179,8 @@ class Import(Struct, frozen=True):
                 return "global"
 
 
-class Expression(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Expression:
     """
     An initialiser: constant instructions, without the final `end`.
     """
@@ -168,7 +190,8 @@ class Expression(Struct, frozen=True):
     """With the final `end`."""
 
 
-class Table(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Table:
     """
     A table of the module's own.
     """
@@ -177,7 +200,8 @@ class Table(Struct, frozen=True):
     span: Span
 
 
-class Memory(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Memory:
     """
     A memory of the module's own.
     """
@@ -186,7 +210,8 @@ class Memory(Struct, frozen=True):
     span: Span
 
 
-class Global(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Global:
     """
     A global of the module's own.
     """
@@ -196,7 +221,8 @@ class Global(Struct, frozen=True):
     span: Span
 
 
-class Export(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Export:
     """
     What the module shows under a name; `index` counts imports first.
     """
@@ -207,7 +233,8 @@ class Export(Struct, frozen=True):
     span: Span
 
 
-class Start(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Start:
     """
     The function that runs at instantiation.
     """
@@ -216,7 +243,8 @@ class Start(Struct, frozen=True):
     span: Span
 
 
-class Element(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Element:
     """
     An element segment: references for a table.
     """
@@ -240,7 +268,8 @@ class Element(Struct, frozen=True):
         return len(self.functions) or len(self.expressions)
 
 
-class Data(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Data:
     """
     A data segment: bytes for the memory.
     """

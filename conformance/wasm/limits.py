@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from conformance.wasm.errors import BadModuleError
-from conformance.wasm.module import Module
+from conformance.wasm.parts import Parts
 
 MOST_PARAMETERS: Final = 1_000
 MOST_RESULTS: Final = 1_000
@@ -33,7 +33,7 @@ MOST_ITEMS: Final = {
 """Per field of `Module`."""
 
 
-def check_limits(module: Module) -> None:
+def check_limits(module: Parts) -> None:
     """
     Raise BadModuleError, rule `limit-...`, for the first size that engines would refuse.
     """
@@ -44,7 +44,7 @@ def check_limits(module: Module) -> None:
             raise BadModuleError(rule, offset, message)
 
 
-def _sizes(module: Module) -> Iterator[tuple[str, int, str, int, int]]:
+def _sizes(module: Parts) -> Iterator[tuple[str, int, str, int, int]]:
     for field, limit in MOST_ITEMS.items():
         what = field.removesuffix("_types").replace("_", " ")
         yield "items", 8, f"the number of {what} is", len(getattr(module, field)), limit
@@ -64,7 +64,7 @@ def _sizes(module: Module) -> Iterator[tuple[str, int, str, int, int]]:
         yield "locals", body.span.start, "the locals are", count, MOST_LOCALS
 
 
-def _names(module: Module) -> Iterator[tuple[str, int]]:
+def _names(module: Parts) -> Iterator[tuple[str, int]]:
     for item in module.imports:
         yield item.module, item.span.start
         yield item.name, item.span.start

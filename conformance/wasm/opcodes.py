@@ -8,10 +8,9 @@ instructions). A code is the opcode byte, or `prefix << 8 | number` for the pref
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
-
-from msgspec import Struct
 
 from conformance.wasm.simd import SIMD_ROWS
 
@@ -44,7 +43,8 @@ Immediate = Literal[
 """Kind of one immediate."""
 
 
-class Signature(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Signature:
     """
     Operand types, the topmost last, and result types.
     """
@@ -53,7 +53,8 @@ class Signature(Struct, frozen=True):
     results: tuple[ValType, ...]
 
 
-class Opcode(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Opcode:
     """
     One instruction of the specification.
     """

@@ -11,7 +11,6 @@ from typing import Final
 
 from conformance.wasm.check_body import check_body
 from conformance.wasm.checker import Context
-from conformance.wasm.decode import decode
 from conformance.wasm.errors import BadModuleError, unsupported
 from conformance.wasm.items import (
     Element,
@@ -23,8 +22,8 @@ from conformance.wasm.items import (
     TableType,
 )
 from conformance.wasm.limits import MOST_PAGES, check_limits
-from conformance.wasm.module import Module
 from conformance.wasm.opcodes import ValType
+from conformance.wasm.parts import Parts
 
 _CONSTANT_TYPES: Final[dict[str, ValType]] = {
     "i32.const": "i32",
@@ -36,16 +35,7 @@ _CONSTANT_TYPES: Final[dict[str, ValType]] = {
 }
 
 
-def validated(data: bytes) -> Module:
-    """
-    Decode and validate; raises BadModuleError for bytes that are no valid module.
-    """
-    module = decode(data)
-    validate(module)
-    return module
-
-
-def validate(module: Module) -> None:
+def validate(module: Parts) -> None:
     """
     Raise BadModuleError for the first rule of validation that *module* breaks.
 
@@ -69,7 +59,7 @@ def _unknown(what: str, index: int, count: int, offset: int) -> BadModuleError:
     return BadModuleError(f"unknown-{what.replace(' ', '-')}", offset, message)
 
 
-def _check_types(module: Module) -> None:
+def _check_types(module: Parts) -> None:
     uses = [
         (item.type.type_index, item.span.start)
         for item in module.imports
@@ -81,7 +71,7 @@ def _check_types(module: Module) -> None:
             raise _unknown("type", index, len(module.types), offset)
 
 
-def _check_sizes(module: Module) -> None:
+def _check_sizes(module: Parts) -> None:
     sized = [(item.type, item.span) for item in module.imports]
     sized += [(table.type, table.span) for table in module.tables]
     sized += [(memory.type, memory.span) for memory in module.memories]
@@ -110,7 +100,7 @@ def _check_limits(limits: Limits, what: str, offset: int) -> None:
 # ---------------------------------------------------------------------------------- initialisers
 
 
-def _check_constant(module: Module, expression: Expression, wanted: ValType) -> None:
+def _check_constant(module: Parts, expression: Expression, wanted: ValType) -> None:
     """
     Exactly one constant instruction, of the type *wanted*.
     """
@@ -132,7 +122,7 @@ def _check_constant(module: Module, expression: Expression, wanted: ValType) -> 
         raise BadModuleError("initialiser-type", instruction.offset, message)
 
 
-def _constant_global(module: Module, index: int, offset: int) -> GlobalType:
+def _constant_global(module: Parts, index: int, offset: int) -> GlobalType:
     imported = len(module.global_types) - len(module.globals)
     if index >= imported:
         message = (
@@ -147,7 +137,7 @@ def _constant_global(module: Module, index: int, offset: int) -> GlobalType:
     return found
 
 
-def _check_globals(module: Module) -> None:
+def _check_globals(module: Parts) -> None:
     for own in module.globals:
         _check_constant(module, own.initialiser, own.type.type)
 
@@ -155,7 +145,7 @@ def _check_globals(module: Module) -> None:
 # ------------------------------------------------------------------------------- exports, start
 
 
-def _check_exports(module: Module) -> None:
+def _check_exports(module: Parts) -> None:
     counts = {
         "function": len(module.function_types),
         "table": len(module.table_types),
@@ -172,7 +162,7 @@ def _check_exports(module: Module) -> None:
             raise _unknown(export.kind, export.index, counts[export.kind], export.span.start)
 
 
-def _check_start(module: Module) -> None:
+def _check_start(module: Parts) -> None:
     start = module.start
     if start is None:
         return
@@ -189,7 +179,7 @@ def _check_start(module: Module) -> None:
 # -------------------------------------------------------------------------------------- segments
 
 
-def _check_elements(module: Module) -> None:
+def _check_elements(module: Parts) -> None:
     for segment in module.elements:
         if segment.offset is not None:
             _check_active(module, segment, segment.offset)
@@ -200,7 +190,7 @@ def _check_elements(module: Module) -> None:
             _check_constant(module, expression, segment.type)
 
 
-def _check_active(module: Module, segment: Element, offset: Expression) -> None:
+def _check_active(module: Parts, segment: Element, offset: Expression) -> None:
     tables = module.table_types
     if segment.table >= len(tables):
         raise _unknown("table", segment.table, len(tables), segment.span.start)
@@ -213,7 +203,7 @@ def _check_active(module: Module, segment: Element, offset: Expression) -> None:
     _check_constant(module, offset, "i32")
 
 
-def _check_data(module: Module) -> None:
+def _check_data(module: Parts) -> None:
     for segment in module.data:
         if segment.offset is not None:
             if segment.memory >= len(module.memory_types):
@@ -222,7 +212,7 @@ def _check_data(module: Module) -> None:
             _check_constant(module, segment.offset, "i32")
 
 
-def _declared(module: Module) -> Iterator[int]:
+def _declared(module: Parts) -> Iterator[int]:
     """
     Functions that occur outside of bodies: only to them may a body take a reference.
     """

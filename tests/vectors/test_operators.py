@@ -15,9 +15,9 @@ import pytest
 from wasmtime import Engine, Instance, Module, Store, Trap, TrapCode, wat2wasm
 
 from conformance.fidelity.expectations import Expectations, Mismatch
-from conformance.fidelity.scalar import OPERATORS, WIDTH_BITS, Operator
 from conformance.manifest.read import read_manifest
 from conformance.manifest.tables import read_edges
+from conformance.wasm.numerics.scalar import OPERATORS, WIDTH_BITS, Operator
 from runners.status import Status
 from vectors.build import operators_module
 from vectors.build.operators_edges import EDGES

@@ -3,7 +3,7 @@ Builds `vectors/operators`: one export per scalar operator, with every expected 
 
 `python -m vectors.build.operators_module` writes the folder, `--check` only compares it. Floats
 travel as integers, reinterpreted inside the module, so that no host language touches a NaN.
-Expected outcomes come from integer arithmetic (`conformance.fidelity.scalar`), never an engine.
+Expected outcomes come from integer arithmetic (`conformance.wasm.numerics.scalar`), never an engine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.fidelity.results import format_result
-from conformance.fidelity.scalar import OPERATORS, WIDTH_BITS, Operator, apply
+from conformance.wasm.numerics.scalar import OPERATORS, WIDTH_BITS, Operator, apply
 from vectors.build.operators_edges import EDGES
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def manifest_text(operators: Iterable[Operator], module: bytes) -> str:
         "",
         "[abi]",
         'kind = "plain"',
+        'instances = "reuse(512)"',
         "",
         "[calls]",
         'expected = "expected.json"',

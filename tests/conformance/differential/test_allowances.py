@@ -243,6 +243,22 @@ def test_bound_of_a_trap_needs_the_others_to_have_returned() -> None:
     assert not match(allowance("trap", nodes="*"), made.finding, everybody, TODAY)
 
 
+def test_bound_of_a_trap_is_no_bound_on_which_trap() -> None:
+    div0, overflow = Status.TRAP_INTEGER_DIVIDE_BY_ZERO, Status.TRAP_INTEGER_OVERFLOW
+    made = finding(div0, div0, overflow)
+    assert covers(made, allowance("any"))
+    assert not covers(made, allowance("trap"))
+
+
+def test_bound_on_bits_does_not_cover_what_has_equal_bits() -> None:
+    made = finding(ZERO, ZERO, MINUS_ZERO)
+    same = replace(made.finding.observed[0].outcome)
+    observed = tuple(replace(o, outcome=same) for o in made.finding.observed)
+    state_only = replace(made.finding, kind=FindingClass.STATE, observed=observed)
+    assert match(allowance("any", "state"), state_only, made.deviants, TODAY)
+    assert not match(allowance("sign-of-zero", "state"), state_only, made.deviants, TODAY)
+
+
 def test_bound_against_the_oracle() -> None:
     made = finding(ZERO, ZERO, MINUS_ZERO)
     unfaithful = replace(

@@ -120,6 +120,9 @@ def test_limits_never_name_an_engine() -> None:
     assert "c@1.0 met it, a@1.0 and b@1.0 not" in one.reason
     same = judge(("a", "p", ONE), ("c", "r", STACK), ("d", "r", STACK))
     assert same.party == "undecided"
+    fuel = Status.EXHAUSTED_FUEL
+    other = judge(("a", "p", ONE), ("c", "r", STACK), ("d", "r", fuel))
+    assert other.party == "undecided"
     two = judge(("a", "p", ONE), ("b", "q", STACK), ("c", "r", Status.EXHAUSTED_FUEL))
     assert (two.party, two.nodes) == ("module", ())
     assert "(fuel and stack)" in two.reason
@@ -142,6 +145,8 @@ def test_when_no_node_comes_back_the_module_runs_too_long() -> None:
     late = Status.TIMED_OUT
     assert judge(("a", "p", late), ("b", "q", late)).party == "module"
     assert judge(("a", "p", late), ("b", "p", late)).party == "engine"
+    some = judge(("a", "p", late), ("b", "q", late), ("c", "r", ONE))
+    assert (some.party, some.nodes) == ("engine", ("a@1.0", "b@1.0"))
     assert judge(("a", "p", late), ("b", "q", Status.CRASHED), index=1).party == "engine"
 
 

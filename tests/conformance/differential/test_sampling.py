@@ -4,6 +4,7 @@ Samples drawn by id, and bounds on rates against exact fractions.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from fractions import Fraction
 
@@ -53,7 +54,6 @@ def test_larger_share_contains_smaller() -> None:
 
 def test_known_draw_never_changes() -> None:
     # SplitMix64 by hand, on Python integers.
-    import hashlib  # noqa: PLC0415 - only this check needs it
 
     mask = 2**64 - 1
 

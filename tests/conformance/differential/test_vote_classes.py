@@ -206,8 +206,9 @@ def test_gas_is_compared_on_one_meter_only() -> None:
     assert vote_on({"a": observing(), "b": observing(gas=more, meter="")}).disagreements == ()
     kinds = [d.kind for d in vote_on({"a": observing(), "b": observing(gas=more)}).disagreements]
     assert kinds == [FindingClass.GAS]
-    counts = dict(vote_on({"a": observing(), "b": observing(meter="fuel:y@1")}).compared)
-    assert counts["gas"] == 0
+    for left, right, shown in (("fuel:x@1", "fuel:y@1", 0), ("", "", 0), ("m", "m", 1)):
+        outcomes = {"a": observing(meter=left), "b": observing(meter=right)}
+        assert dict(vote_on(outcomes).compared)["gas"] == shown
 
 
 def test_memory_of_limits_and_of_other_results_is_not_compared() -> None:
@@ -312,6 +313,50 @@ def test_tallies_of_everything_that_can_happen() -> None:
         n: (t.compared, t.agreeing, t.differing, t.abstained, t.broken) for n, t in tallies.items()
     }
     assert got == {"a": (5, 4, 1, 1, 0), "b": (4, 4, 0, 2, 0), "c": (4, 3, 1, 1, 1)}
+
+
+def test_who_votes_alone_is_not_compared() -> None:
+    verdict = vote_on({"a": ending(ONE, ONE), "b": ending(STACK, ONE)})
+    assert [t.compared for t in verdict.tallies] == [1, 1]
+    assert [f.compared for f in verdict.families] == [1, 1]
+    alone = vote_on({"a": ending(ONE, ONE)}, quorum=1)
+    assert [t.compared for t in alone.tallies] == [0]
+    assert dict(alone.compared)["results"] == 0
+
+
+def test_nodes_of_one_family_are_compared_but_the_family_is_not() -> None:
+    outcomes = {"a": returning(ONE), "b": returning(ONE)}
+    verdict = vote_on(outcomes, generators={"a": "p", "b": "p"})
+    assert [t.compared for t in verdict.tallies] == [1, 1]
+    assert [(f.generator, f.compared) for f in verdict.families] == [("p", 0)]
+
+
+def test_nodes_that_are_like_both_sides_are_neutral() -> None:
+    def neutral(*ends: Status | int) -> list[list[str]]:
+        outcomes = {chr(97 + i): ending(end) for i, end in enumerate(ends)}
+        found = vote_on(outcomes).disagreements
+        return [[member.label[0] for member in d.division.neutral] for d in found]
+
+    assert neutral(DIV0, OVERFLOW, UNKNOWN) == [["c"]]
+    assert neutral(NULL, TABLE, ELEMENT, UNKNOWN) == [["c", "d"]]
+    assert neutral(NULL, TABLE, ELEMENT, DIV0, UNKNOWN) == [["e"], ["c"]]
+    assert neutral(ONE, TWO, ONE) == [[]]
+    assert neutral(Status.CRASHED, ONE, STACK) == [["b", "c"], []]
+
+
+def test_disagreements_are_in_order_of_rows() -> None:
+    bent = replace(returning(ONE, ONE), fpu_broken=True)
+    voices = [
+        voice_of("a", returning(ONE, ONE, ONE)),
+        voice_of("b", returning(TWO, ONE, TWO)),
+        voice_of("c", bent, rows=np.array([1, 2])),
+    ]
+    verdict = vote(block_of(3), SCALAR_SHAPE, voices, "exact", 2)
+    assert [(d.row, d.kind.value) for d in verdict.disagreements] == [
+        (0, "value"),
+        (1, "fpu-mode"),
+        (2, "value"),
+    ]
 
 
 def test_a_bent_fpu_silences_a_node_and_is_reported_once() -> None:

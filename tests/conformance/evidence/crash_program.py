@@ -109,7 +109,7 @@ def forked(work: Callable[[], None]) -> int:
     if child == 0:
         try:
             work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a fork must never come back
             sys.stderr.write(repr(error))
             sys.stderr.flush()
             os._exit(1)
@@ -187,7 +187,7 @@ def race(path: Path, units: int, processes: int) -> dict[str, object]:
             try:
                 with EvidenceStore.open(path) as store:
                     run(store, units)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - a fork must never come back
                 sys.stderr.write(repr(error))
                 sys.stderr.flush()
                 os._exit(1)

@@ -66,6 +66,21 @@ def test_every_line_can_be_checked_without_weavegate(tmp_path: Path) -> None:
     assert b"0x" not in b"".join(lines)
 
 
+def test_high_levels_and_first_attempts_come_first(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with EvidenceStore.open(tmp_path / "one.db") as store:
+        store.put(key(), Level.RESULT, outcome([1, 2], level=Level.RESULT))
+        store.put(key(), Level.FULL, outcome([1, 2], [1, 81]))
+        store.put(key(), Level.STATE, outcome([3, 2], level=Level.STATE))
+        store.export_jsonl(stream)
+    lines = [msgspec.json.decode(line) for line in stream.getvalue().splitlines()]
+    assert [(line["attempt"], line["level"], line["missing"]) for line in lines] == [
+        (1, "full", [1]),
+        (1, "result", []),
+        (2, "state", []),
+    ]
+
+
 def test_a_path_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path, target = tmp_path / "one.db", tmp_path / "out.jsonl"
     fill(path, [0, 1, 2, 3, 4])

@@ -148,7 +148,7 @@ def test_a_full_file_keeps_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "evidence.db"
     stored = 0
     with EvidenceStore.open(path, max_pages=64) as store:
-        with pytest.raises(EvidenceFullError, match=r"cannot grow any more.*make room") as caught:
+        with pytest.raises(EvidenceFullError, match=r"cannot grow any more.*make room") as caught:  # noqa: PT012 - which put is the last is the question
             for stored in range(1000):
                 store.put(key(stored), Level.FULL, outcome([stored * 999 + i for i in range(500)]))
         assert "\n" not in str(caught.value)
@@ -258,7 +258,7 @@ def test_threads_may_share_one_store(tmp_path: Path) -> None:
                 for number in range(start, start + 20):
                     store.put(key(number), Level.FULL, outcome([number]))
                     assert store.lookup(key(number), Level.FULL) is not None
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - shown by the test
                 failures.append(error)
 
         threads = [threading.Thread(target=work, args=(10 * each,)) for each in range(4)]

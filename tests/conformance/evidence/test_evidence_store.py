@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[EvidenceStore]:
 
 def count(store: EvidenceStore, table: str) -> int:
     with store.database.snapshot() as connection:
-        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - a name of this file
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -19,7 +19,7 @@ from conformance.fidelity.expectations import (
     Mismatch,
     judged,
 )
-from conformance.fidelity.results import AnyNan, Exact, Trap
+from conformance.wasm.numerics.results import AnyNan, Exact, Trap
 from runners.status import BROKEN, LIMITS, REJECTED, TRAPS, Status
 
 if TYPE_CHECKING:

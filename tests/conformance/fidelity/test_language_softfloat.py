@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from conformance.fidelity.arithmetic import bits_of_float, float_of_bits
 from conformance.fidelity.program import Program
-from conformance.fidelity.results import Exact
-from conformance.fidelity.scalar import apply
+from conformance.wasm.numerics.results import Exact
+from conformance.wasm.numerics.scalar import apply
 
 PAIRS = {
     "f64.add": "x[0] + x[1]",

@@ -20,9 +20,9 @@ from wasm_samples import (
     wat,
 )
 
-from conformance.wasm.decode import decode
+from conformance.wasm.decode import decode, validated
 from conformance.wasm.errors import BadModuleError
-from conformance.wasm.validate import validate, validated
+from conformance.wasm.validate import validate
 
 
 def verdict(data: bytes) -> str:

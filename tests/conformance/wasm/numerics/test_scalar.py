@@ -9,16 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wasmtime import WasmtimeError, wat2wasm
 
-from conformance.fidelity.results import (
-    AnyNan,
-    BadResultTextError,
-    Exact,
-    Result,
-    Trap,
-    format_result,
-    parse_result,
+from conformance.fidelity.results import BadResultTextError, format_result, parse_result
+from conformance.wasm.numerics.results import AnyNan, Exact, Result, Trap
+from conformance.wasm.numerics.scalar import (
+    OPERATORS,
+    BadOperandsError,
+    UnknownOperatorError,
+    apply,
 )
-from conformance.fidelity.scalar import OPERATORS, BadOperandsError, UnknownOperatorError, apply
 
 
 def test_the_table_holds_every_numeric_opcode() -> None:

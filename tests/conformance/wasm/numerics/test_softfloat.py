@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.fidelity import softfloat
-from conformance.fidelity.results import AnyNan, Exact, Result, Trap
-from conformance.fidelity.scalar import OPERATORS, WIDTH_BITS, apply
+from conformance.wasm.numerics import softfloat
+from conformance.wasm.numerics.results import AnyNan, Exact, Result, Trap
+from conformance.wasm.numerics.scalar import OPERATORS, WIDTH_BITS, apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conformance.fidelity.softfloat import Format
+    from conformance.wasm.numerics.softfloat import Format
 
 EXAMPLES = settings(derandomize=True, deadline=None, database=None, max_examples=300)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isqrt
 
-from conformance.fidelity.integers import OVERFLOW, wrapped
-from conformance.fidelity.results import AnyNan, Exact, Result, Trap
+from conformance.wasm.numerics.integers import OVERFLOW, wrapped
+from conformance.wasm.numerics.results import AnyNan, Exact, Result, Trap
 
 INVALID_CONVERSION = Trap("invalid conversion to integer")
 CANONICAL = AnyNan("canonical")

@@ -9,8 +9,8 @@ import random
 import pytest
 import z3  # type: ignore[import-untyped]
 
-from conformance.fidelity.results import AnyNan, Exact, Trap
-from conformance.fidelity.scalar import WIDTH_BITS, apply
+from conformance.wasm.numerics.results import AnyNan, Exact, Trap
+from conformance.wasm.numerics.scalar import WIDTH_BITS, apply
 from vectors.build.operators_edges import EDGES
 
 

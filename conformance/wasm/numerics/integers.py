@@ -7,7 +7,7 @@ names follow it without the leading i. Every operand lies in 0 .. 2^n - 1.
 
 from __future__ import annotations
 
-from conformance.fidelity.results import Exact, Result, Trap
+from conformance.wasm.numerics.results import Exact, Result, Trap
 
 DIVIDE_BY_ZERO = Trap("integer divide by zero")
 OVERFLOW = Trap("integer overflow")

@@ -11,9 +11,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
-from conformance.fidelity import integers, softfloat
-from conformance.fidelity.results import Exact, Result
-from conformance.fidelity.softfloat import F32, F64, Format
+from conformance.wasm.numerics import integers, softfloat
+from conformance.wasm.numerics.results import Exact, Result
+from conformance.wasm.numerics.softfloat import F32, F64, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,8 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.fidelity.results import Exact
-from conformance.fidelity.scalar import WIDTH_BITS, apply
+from conformance.wasm.numerics.results import Exact
+from conformance.wasm.numerics.scalar import WIDTH_BITS, apply
 
 EXAMPLES = settings(derandomize=True, deadline=None, database=None, max_examples=300)
 

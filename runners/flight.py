@@ -1,0 +1,69 @@
+"""
+What a worker holds: batches in flight, and what each unanswered command was sent for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runners.job import Span
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """
+    A span that a worker holds, and where it lies in the arena.
+    """
+
+    span: Span
+    slot: int
+    at: dict[str, int]
+    probes: list[dict[str, int]] = field(default_factory=list)
+    """Where the probes before and after it lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForHello:
+    """
+    Sent to learn who the worker is.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ForLoad:
+    """
+    Sent to have a module compiled.
+    """
+
+    module: str
+    memory_pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForBatch:
+    """
+    Sent to have a span's cases run.
+    """
+
+    flight: Flight
+
+
+@dataclass(frozen=True, slots=True)
+class ForProbe:
+    """
+    Sent to see whether the worker still computes as it should.
+    """
+
+    flight: Flight
+    which: int
+    """0 before the batch, 1 after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForAsker:
+    """
+    Sent for a caller of the pool, who waits for the answer.
+    """
+
+
+Purpose = ForHello | ForLoad | ForBatch | ForProbe | ForAsker
