@@ -100,7 +100,9 @@ def _label(label: str, width: int) -> Text:
     Break an engine label before its compiler where columns are scarce.
     """
     text = shortened(label, 100)
-    return Text(text if width >= _WIDE else text.replace("/", "\n  /").replace("[", "\n  ["), style="cyan")
+    return Text(
+        text if width >= _WIDE else text.replace("/", "\n  /").replace("[", "\n  ["), style="cyan"
+    )
 
 
 def _inside(item: NodeReport) -> str:
@@ -168,7 +170,13 @@ def _sampling(console: Console, report: Report) -> None:
 def _unobserved(console: Console, report: Report) -> None:
     for item in report.unobserved:
         who = ", ".join(shortened(label, 60) for label in item.nodes)
-        lead = "shown by nobody" if item.nobody else f"not shown by {who}"
+        lead = (
+            "shown by nobody"
+            if item.nobody
+            else f"not shown by {who}"
+            if who
+            else "compared by nobody"
+        )
         text = Text(f"{shortened(item.aspect, 60)}: {lead}: {shortened(item.reason, 200)}")
         if item.nobody:
             text.append("; nothing is claimed about it", style="bold")

@@ -116,7 +116,7 @@ def choose(
 # ------------------------------------------------------------------------ writing the table
 
 
-def _kept(files: dict[str, str]) -> dict[str, str]:
+def wheels_or_source(files: dict[str, str]) -> dict[str, str]:
     """
     The files worth cataloguing: Linux wheels, else pure wheels, else the source archive.
 
@@ -136,7 +136,7 @@ def ask_index(package: str, version: str, python: str) -> dict[str, str]:
     command = [find_uv_bin(), "pip", "compile", "--quiet", "--universal", "--no-deps"]
     command += ["--no-header", "--format", "pylock.toml", "--python-version", python, "-"]
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    done = subprocess.run(  # noqa: S603 - a fixed command, arguments from the catalogue
+    done = subprocess.run(
         command,
         input=f"{package}=={version}\n",
         capture_output=True,
@@ -159,7 +159,7 @@ def write_table(catalog: Catalog, path: Path = TABLE) -> None:
     """
     lines = ["# Written by `python -m runners.artifacts`; do not edit.", ""]
     for package, version, python in catalog.requirements():
-        rows = _kept(ask_index(package, version, python))
+        rows = wheels_or_source(ask_index(package, version, python))
         for file, sha256 in rows.items():
             lines += [f'[[{package}."{version}"]]', f'file = "{file}"', f'sha256 = "{sha256}"', ""]
     path.write_text("\n".join(lines) + "\n", "utf-8")

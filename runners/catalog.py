@@ -101,7 +101,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     title: str
-    obtained: Literal["wheel", "path"]
+    obtained: Literal["wheel", "path", "packed"]
+    """Installed from an index, found on PATH, or carried by weavegate and packed whole."""
     packages: tuple[str, ...]
     default_compiler: str
     core: str
@@ -121,6 +122,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """Programs that must be on PATH to install it."""
     program: str = ""
     """The program on PATH that holds an engine which is not installed by weavegate."""
+    pack: tuple[str, ...] = ()
+    """Files of other rooms, as paths below the root, that go into the worker."""
     sampled: bool = False
     """Slower than compiled code by orders of magnitude: votes on edge and sampled cases alone."""
 
@@ -149,7 +152,7 @@ def program_version(program: str, path: str | None = None) -> str:
     if found is None:
         return ""
     try:
-        done = subprocess.run(  # noqa: S603 - a program that the catalogue names
+        done = subprocess.run(
             [found, "--version"], capture_output=True, timeout=20, check=True, encoding="utf-8"
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
@@ -250,7 +253,7 @@ class Catalog:
             raise UnknownEngineError(message)
         return compiler
 
-    def _is_default(  # noqa: PLR0913 - one setting in all of its surroundings
+    def _is_default(
         self, asked: EngineId, entry: Entry, key: str, value: str, version: str, compiler: str
     ) -> bool:
         setting = entry.settings.get(key)
@@ -382,7 +385,11 @@ def _check(name: str, entry: Entry) -> None:
     if strangers:
         message = f"core versions of {name} speak of unknown versions {sorted(strangers)}"
         raise BadCatalogError(message)
-    if (entry.obtained == "wheel") != bool(entry.versions and entry.interpreter):
+    if (entry.obtained == "packed") != bool(entry.pack and entry.versions):
+        message = f"{name} needs versions and files to pack if it is packed, and only then"
+        raise BadCatalogError(message)
+    wheel = bool(entry.versions and entry.interpreter) and not entry.pack
+    if (entry.obtained == "wheel") != wheel:
         message = f"{name} needs versions and an interpreter if it is obtained as a wheel"
         raise BadCatalogError(message)
     for key, setting in entry.settings.items():

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
-import hashlib
 import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -37,10 +35,18 @@ from runners.interpreters import (
     search,
 )
 from runners.launch import Launch
-from runners.pack import pack
+from runners.markers import (
+    MARKER,
+    InstallError,
+    Marker,
+    artifact_sha256,
+    library_sha256,
+    read_marker,
+    unchanged_sha256,
+)
+from runners.pack import files_sha256, pack, packed_files
 from runners.records import EngineId, Families
 
-MARKER: Final = "weavegate.json"
 Report = Callable[[str], None]
 
 
@@ -56,29 +62,6 @@ class MissingEngineError(Exception):
         super().__init__(f"{sentence}: run `{command}`" if command else sentence)
         self.sentence = sentence
         self.command = command
-
-
-class InstallError(Exception):
-    """
-    An install failed; the text carries the last lines of the installer.
-    """
-
-
-class Marker(Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    What an environment was made of, written into it last.
-    """
-
-    schema: int
-    engine: str
-    """`name@version`."""
-    interpreter: Found
-    artifacts: dict[str, str]
-    """File name -> SHA-256 of everything installed."""
-    artifact_sha256: str
-    """Digest of the engine's own artefact; of the list of them when there are several."""
-    library_sha256: str
-    """Digest of the files that are the engine, one after the other in the order of their paths."""
 
 
 class EngineStatus(Struct, frozen=True, kw_only=True):
@@ -99,52 +82,6 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     """What is missing, in one sentence."""
     command: str = ""
     """The command that gets it."""
-
-
-# --------------------------------------------------------------------------------- digests
-
-
-def file_sha256(path: Path) -> str:
-    """
-    SHA-256 of a file.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@functools.lru_cache(maxsize=16)
-def _unchanged_sha256(path: Path, size: int, mtime_ns: int) -> str:
-    """
-    SHA-256 of a file, computed once as long as its size and time stay the same.
-    """
-    del size, mtime_ns
-    return file_sha256(path)
-
-
-def library_sha256(site: Path, patterns: tuple[str, ...]) -> str:
-    """
-    SHA-256 over the files that *patterns* match below *site*, in the order of their paths.
-
-    Raises InstallError when there are none.
-    """
-    paths = sorted({path for pattern in patterns for path in site.glob(pattern)})
-    if not paths:
-        message = f"the package holds none of {', '.join(patterns)}: it is an empty stub"
-        raise InstallError(message)
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def artifact_sha256(artifacts: tuple[Artifact, ...]) -> str:
-    """
-    Digest of one artefact, or of the sorted list of `SHA-256  name` lines of several.
-    """
-    if len(artifacts) == 1:
-        return artifacts[0].sha256
-    lines = sorted(f"{artifact.sha256}  {artifact.file}\n" for artifact in artifacts)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 # ------------------------------------------------------------------------------ environments
@@ -172,12 +109,7 @@ class Environments:
         """
         What the environment was made of; None when there is none, or it is not whole.
         """
-        folder = self.folder(engine)
-        try:
-            marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=Marker)
-        except (OSError, msgspec.DecodeError):
-            return None
-        return marker if (folder / "bin" / "python").exists() else None
+        return read_marker(self.folder(engine))
 
     # ------------------------------------------------------------------------------ launching
 
@@ -191,7 +123,11 @@ class Environments:
             program = self._program(engine, entry)
             argv: tuple[str, ...] = (str(program), "--no-warnings")
             stat = program.stat()
-            artifact = _unchanged_sha256(program, stat.st_size, stat.st_mtime_ns)
+            artifact = unchanged_sha256(program, stat.st_size, stat.st_mtime_ns)
+        elif entry.obtained == "packed":
+            # Without site-packages: what is packed needs the standard library alone.
+            argv = (self.places.own or sys.executable, "-I", "-B", "-S")
+            artifact = files_sha256(packed_files(entry.pack))
         else:
             marker = self.marker(engine)
             if marker is None:
@@ -199,7 +135,7 @@ class Environments:
                 raise MissingEngineError(sentence, self._command(engine))
             argv = (str(self.folder(engine) / "bin" / "python"), "-I", "-B", "-s")
             artifact = marker.artifact_sha256
-        worker = pack(engine.name, self.home)
+        worker = pack(engine.name, self.home, entry.pack)
         return Launch(
             engine=engine,
             families=self.catalog.families(engine),
@@ -218,9 +154,7 @@ class Environments:
         """
         found = shutil.which(entry.program, path=self.places.path)
         if found is None:
-            message = (
-                f"{engine.name} needs {entry.program}, which is not on PATH: install it and try again"
-            )
+            message = f"{engine.name} needs {entry.program}, which is not on PATH: install it first"
             raise MissingEngineError(message)
         present = self.catalog.resolve(engine.name).version
         if present != engine.version:
@@ -249,6 +183,9 @@ class Environments:
         entry = self.catalog.entry(engine.name)
         if entry.obtained == "path":
             report(f"{engine}: {self._program(engine, entry)} is used as it is")
+            return
+        if entry.obtained == "packed":
+            report(f"{engine} comes with weavegate: there is nothing to install")
             return
         folder = self.folder(engine)
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -323,7 +260,9 @@ class Environments:
             listing.write_text(artifact.requirement + "\n", "utf-8")
             command = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
             command += ["--python", python, "--no-python-downloads"]
-            command += ["--no-build-isolation"] if artifact.is_source else ["--only-binary", ":all:"]
+            command += (
+                ["--no-build-isolation"] if artifact.is_source else ["--only-binary", ":all:"]
+            )
             self._run([*command, "--requirements", str(listing)])
             listing.unlink()
         own = tuple(item for item in artifacts if item.package in entry.packages)
@@ -342,7 +281,7 @@ class Environments:
         """
         Run uv; raises InstallError with the end of what it said.
         """
-        done = subprocess.run(  # noqa: S603 - uv, with arguments from the catalogue
+        done = subprocess.run(
             command,
             capture_output=True,
             check=False,
@@ -361,7 +300,9 @@ class Environments:
         """
         Every catalogued engine that can be launched now, each with every compiler it has.
         """
-        return tuple(line.engine for line in self.status(self.catalog.everything()) if line.installed)
+        return tuple(
+            line.engine for line in self.status(self.catalog.everything()) if line.installed
+        )
 
     def status(self, engines: tuple[EngineId, ...] | None = None) -> list[EngineStatus]:
         """
@@ -373,7 +314,7 @@ class Environments:
                 engine
                 for engine in self.catalog.everything()
                 if (engine.version,) in newest
-                or self.catalog.entry(engine.name).obtained == "path"
+                or self.catalog.entry(engine.name).obtained != "wheel"
                 or self.folder(engine).exists()
             )
         return [self._line(engine) for engine in engines]

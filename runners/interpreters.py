@@ -66,7 +66,7 @@ def ask(program: str, seconds: float = 20) -> Found | None:
     Start *program* and hear what it is; None if it is no working Python.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - a file found on this machine, no shell
+        done = subprocess.run(
             [program, "-I", "-c", _QUESTION],
             capture_output=True,
             timeout=seconds,
@@ -159,9 +159,7 @@ def _by_uv(wanted: Interpreter, implementation: str, places: Places) -> Iterator
         last = int(wanted.maximum.split(".")[1])
         request += f",<3.{last + 1}"
     command = [places.uv, "python", "find", "--no-python-downloads", "--no-project", request]
-    done = subprocess.run(  # noqa: S603 - uv itself
-        command, capture_output=True, check=False, encoding="utf-8", timeout=60
-    )
+    done = subprocess.run(command, capture_output=True, check=False, encoding="utf-8", timeout=60)
     if done.returncode == 0 and done.stdout.strip():
         yield done.stdout.strip()
 
@@ -172,7 +170,7 @@ def _fetch(wanted: Interpreter, places: Places) -> bool:
     """
     minor = wanted.maximum or wanted.minimum
     try:
-        done = subprocess.run(  # noqa: S603 - uv itself
+        done = subprocess.run(
             [places.uv, "python", "install", minor],
             capture_output=True,
             check=False,

@@ -51,16 +51,36 @@ class Packed(Struct, frozen=True):
     """Digest of its bytes."""
 
 
-def worker_bytes(engine_name: str) -> tuple[bytes, str]:
+def packed_files(extras: tuple[str, ...]) -> dict[str, bytes]:
     """
-    The worker of an engine and the ending of its file name; raises NoSuchWorkerError.
+    Files of other rooms that the catalogue names to pack: their path below the root -> bytes.
+    """
+    return {name: (HERE.parent / name).read_bytes() for name in extras}
+
+
+def files_sha256(files: dict[str, bytes]) -> str:
+    """
+    SHA-256 over the contents of *files*, in the order of their names.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(files[name])
+    return digest.hexdigest()
+
+
+def worker_bytes(engine_name: str, extras: tuple[str, ...] = ()) -> tuple[bytes, str]:
+    """
+    The worker of an engine, with *extras*, and the ending of its file name.
+
+    Raises NoSuchWorkerError.
     """
     script = ENGINES / f"{engine_name}.mjs"
     if script.is_file():
         return script.read_bytes(), ".mjs"
     adapter = ENGINES / f"{engine_name}.py"
     if not adapter.is_file():
-        known = sorted(path.stem for path in ENGINES.iterdir() if path.stem != "__init__")
+        files = [*ENGINES.glob("*.py"), *ENGINES.glob("*.mjs")]
+        known = sorted(path.stem for path in files if path.stem != "__init__")
         message = f"no worker for {engine_name!r}: there are {', '.join(known)}"
         raise NoSuchWorkerError(message)
     # Under another name: the engine's own package is often called as its file here.
@@ -68,6 +88,7 @@ def worker_bytes(engine_name: str) -> tuple[bytes, str]:
     for path in LOOP.glob("*.py"):
         if path.stem != "__init__":
             members[path.name] = path.read_bytes()
+    members.update(packed_files(extras))
     return archive(members), ".pyz"
 
 
@@ -85,11 +106,11 @@ def archive(members: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def pack(engine_name: str, home: Path | None = None) -> Packed:
+def pack(engine_name: str, home: Path | None = None, extras: tuple[str, ...] = ()) -> Packed:
     """
     Write the worker of an engine below *home*, named by its digest, unless it is there already.
     """
-    data, ending = worker_bytes(engine_name)
+    data, ending = worker_bytes(engine_name, extras)
     sha256 = hashlib.sha256(data).hexdigest()
     folder = (home or data_home()) / "workers"
     path = folder / f"{engine_name}-{sha256[:16]}{ending}"

@@ -374,9 +374,12 @@ class Seat:
     def _failed_load(self, purpose: ForLoad, death: Death) -> None:
         """
         A module that kills the worker twice while it is compiled, or takes too long, is settled.
+
+        The first time nobody is blamed.
         """
         if death.cause == "signal" and purpose.module not in self._suspect_loads:
             self._suspect_loads.add(purpose.module)
+            self.idle_falls.append(death)
             return
         text = f"compile: {death.word} {death.text}".strip()
         self.backlog.refused[purpose.module, purpose.memory_pages] = (STATUS_OF[death.cause], text)
@@ -385,8 +388,7 @@ class Seat:
         """
         A worker that falls again and again without work is a broken environment.
         """
-        if purpose is None:
-            self.idle_falls.append(death)
+        self.idle_falls.append(death)
         self._failed_starts += 1
         if self._failed_starts >= FAILED_STARTS:
             message = f"{self.node.label()}: its worker does not start: {death.word} {death.text}"

@@ -21,6 +21,8 @@ from runners.launch import Launch
 
 _CHUNK: Final = 1 << 16
 _TAIL: Final = 2000
+_SHOWN: Final = 160
+"""Characters of a dead worker's last words that are shown: errors are named at their end."""
 
 EXIT_GRACE_S: Final = 1.0
 """Time for a worker whose replies ended to be seen to exit by itself."""
@@ -195,7 +197,7 @@ class WorkerProcess:
         ended = process.poll()
         self._drain_tail()
         code = kill_cell(self.cell)
-        printed = self._tail.decode("utf-8", "replace").strip()
+        printed = self._tail.decode("utf-8", "replace").strip()[-_SHOWN:]
         if deadline:
             return Death("deadline", "", printed)
         if breach is not None:

@@ -17,10 +17,9 @@ import msgspec
 
 from conformance.differential.blame import listed
 from conformance.differential.corpus import QUICK, RELEASE, Corpus, CorpusSize, build_corpus
-from conformance.differential.findings import JudgedBlock, RunFinding, collect_findings, finding_at
+from conformance.differential.findings import RunFinding, collect_findings
 from conformance.differential.profiles import NanProfile, under_profile
-from conformance.differential.records import Allowance, Blame, FindingClass
-from conformance.differential.vote import Voice, vote
+from conformance.differential.records import Allowance
 from conformance.evidence.store import EvidenceStore
 from conformance.manifest.calls import input_columns
 from reports.model import FindingReport, Report, Run
@@ -37,6 +36,7 @@ from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
 from weavegate.faithful import Fidelity, check_fidelity, unfaithful_findings
 from weavegate.findings_files import replay_line, save_finding
+from weavegate.flaky import flaky_findings
 from weavegate.judging import Judge, RunRecord
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
@@ -94,9 +94,13 @@ def certify(
     ticker: Ticker = SILENT,
     catalog: Catalog | None = None,
     environments: Environments | None = None,
+    open_store: Callable[[Path, int | None], EvidenceStore] | None = None,
 ) -> Report:
     """
     Certify a module; raises WeavegateError and the errors that `exits.plainly` knows.
+
+    *open_store* opens the evidence file for a path and its most pages; by default
+    `EvidenceStore.open` does.
     """
     started = time.monotonic()
     subject = load_subject(options.argument, options.manifest, options.expect)
@@ -108,7 +112,7 @@ def certify(
     size = options.size or EFFORTS[options.effort]
     corpus = _corpus(subject, size, options.seed)
     with ExitStack() as stack:
-        store = stack.enter_context(_open_evidence(options))
+        store = stack.enter_context(_open_evidence(options, open_store or _open_file))
         pairs = [(p.node, p.launch) for p in present]
         limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
         pool = stack.enter_context(Pool(pairs, limits=limits, probe=fpu_probe()))
@@ -201,14 +205,23 @@ def _corpus(subject: Subject, size: CorpusSize, seed: int) -> Corpus:
     )
 
 
-def _open_evidence(options: Options) -> EvidenceStore:
+def _open_evidence(
+    options: Options, open_store: Callable[[Path, int | None], EvidenceStore]
+) -> EvidenceStore:
+    """
+    The evidence file, in a folder that is made if need be.
+    """
     path = options.evidence or options.out / "evidence.sqlite"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         sentence = f"{path.parent}: cannot be made: {error.strerror}: choose another --out"
         raise WeavegateError(sentence, Exit.USAGE) from error
-    return EvidenceStore.open(path, max_pages=options.evidence_pages)
+    return open_store(path, options.evidence_pages)
+
+
+def _open_file(path: Path, max_pages: int | None) -> EvidenceStore:
+    return EvidenceStore.open(path, max_pages=max_pages)
 
 
 def _plan(judge: Judge, corpus: Corpus, present: Sequence[Participant]) -> list[tuple[str, int]]:
@@ -288,9 +301,19 @@ class _Work:
                 weavegate=version("weavegate"),
                 command=options.command,
                 engines=summary.measured(self.nodes, record),
-                unstable=tuple(record.unstable),
+                unstable=tuple(self._unstable()),
             ),
         )
+
+    def _unstable(self) -> list[str]:
+        """
+        What fell and was the same when it was run again; what fell while it had nothing to do.
+        """
+        told = list(self.executor.unstable)
+        for seat, participant in enumerate(self.nodes):
+            for death in self.executor.pool.idle_falls(seat):
+                told.append(f"{participant.node.label()}: {death.word} between cases")
+        return told
 
     def _findings(self, fidelity: Fidelity) -> list[RunFinding]:
         """
@@ -307,35 +330,10 @@ class _Work:
         found += unfaithful_findings(
             fidelity, module_sha256=self.subject.sha256, nan=self.profile, families=families
         )
-        found += self._flaky()
+        found += flaky_findings(
+            self.executor.flaky, self.nodes, self.subject.shapes, self.vote_profile
+        )
         return [self._readable(item) for item in found]
-
-    def _flaky(self) -> list[RunFinding]:
-        """
-        A finding for each key that gave two outcomes.
-        """
-        made = []
-        for flaky in self.executor.flaky:
-            participant = self.nodes[flaky.task.seat]
-            label = participant.node.label()
-            voice = Voice(participant.node, participant.launch.families, flaky.later)
-            block, shape = flaky.task.block, self.subject.shapes[flaky.task.block.call.entry]
-            judged = JudgedBlock(block, shape, [voice], vote(block, shape, [voice], "exact", 0))
-            row = flaky.rows[0]
-            reason = f"gave two outcomes for the same case ({len(flaky.rows)} cases of a block)"
-            finding = finding_at(
-                judged,
-                row,
-                kind=FindingClass.FLAKY,
-                blame=Blame("engine", (label,), reason),
-                apart=(label,),
-                module_sha256=self.subject.sha256,
-                nan=self.vote_profile,
-                count=len(flaky.rows),
-            )
-            ids = tuple(int(block.ids[r]) for r in flaky.rows)
-            made.append(RunFinding(finding, (label,), "other", ids, ids[0]))
-        return made
 
     def _readable(self, item: RunFinding) -> RunFinding:
         """

@@ -26,6 +26,8 @@ from weavegate.init_job import draft
 from weavegate.progress import ticking
 from weavegate.replay_job import replay
 from weavegate.run_job import run_once
+from weavegate.simulate_job import Options as SimulateOptions
+from weavegate.simulate_job import run_simulation
 
 _EXITS = """
 \b
@@ -166,6 +168,39 @@ def replay_command(**given: Any) -> None:
     Exit status 1: it shows again. 0: it does not.
     """
     click.get_current_context().exit(replay(Console(), **given))
+
+
+def _powers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """
+    Whole numbers between commas.
+    """
+    if value is None:
+        return ()
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError as error:
+        message = f"{value!r} is no list of whole numbers such as 1,1,1,1"
+        raise click.BadParameter(message) from error
+
+
+@main.command("simulate", epilog=_EXITS)
+@click.option("--nodes", type=int, default=4, show_default=True, help="Validators, all different.")
+@click.option("--blocks", type=int, default=50, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: a fresh one, printed.")
+@_ENGINE
+@click.option("--module", "modules", type=_PATH, multiple=True, metavar="MODULE",
+              help="Repeat it. Default: all shipped models.")  # fmt: skip
+@click.option("--power", "powers", callback=_powers, metavar="1,1,...", help="One per validator.")
+@click.option("--out", type=_PATH, default="weavegate-out/simulate", show_default=True)
+def simulate_command(**given: Any) -> None:
+    """
+    Simulate a network of validators, each another engine, that executes blocks of inferences.
+
+    Every block has an app hash and a results hash; more than 2/3 of power commits it. The first
+    height, transaction, key and bits that differ are named. One seed, one event log, byte for byte:
+    OUT/events.jsonl. Findings are written to OUT/findings/.
+    """
+    click.get_current_context().exit(run_simulation(SimulateOptions(**given), Console()))
 
 
 @main.command("init", epilog=_EXITS)

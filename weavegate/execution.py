@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.evidence.answers import PutKind, Stored
+from conformance.evidence.answers import Stored
 from conformance.evidence.keys import BlockKey, block_key
 from conformance.evidence.store import EvidenceStore
 from runners.blocks import BlockOutcome, CaseBlock
@@ -76,6 +76,8 @@ class Executor:
     flaky: list[Flaky] = field(default_factory=list)
     keys: list[tuple[BlockKey, Level]] = field(default_factory=list)
     """Every key that was asked for, for the digest of a run's evidence."""
+    unstable: list[str] = field(default_factory=list)
+    """Crashes that did not repeat, one sentence each: shown, never judged."""
 
     def execute(self, tasks: Sequence[Task], seen: Callable[[Done], None]) -> None:
         """
@@ -120,7 +122,7 @@ class Executor:
         """
         stored = None if self.again else self.store.lookup(key, task.block.level)
         if stored is not None and stored.attempts > 1:
-            self._remember_flaky(task, key, stored)
+            self._remember_flaky(task, key, stored.attempts)
         if stored is not None and stored.complete:
             return Done(task, stored.outcome, key, 0, 0)
         rows: NDArray[np.int64] | None = None
@@ -135,32 +137,46 @@ class Executor:
         Keep an outcome and complete it with what evidence held before.
         """
         ran, level = len(outcome), flight.task.block.level
+        self._note_unstable(flight, outcome)
         if flight.rows is not None and flight.stored is not None:
             kept = expanded(outcome, flight.rows, len(flight.task.block))
             outcome = merged(flight.stored, outcome, flight.rows)
         else:
             kept = outcome
         put = self.store.put(flight.key, level, kept)
-        if put.kind is PutKind.FLAKY:
-            earlier = self.store.lookup(flight.key, level)
-            if earlier is not None:
-                self.flaky.append(Flaky(flight.task, put.rows, earlier.outcome, outcome))
+        if put.attempts > 1:
+            self._remember_flaky(flight.task, flight.key, put.attempts)
         return Done(flight.task, outcome, flight.key, ran, busy_ns)
 
-    def _remember_flaky(self, task: Task, key: BlockKey, stored: Stored) -> None:
+    def _note_unstable(self, flight: _Flying, outcome: BlockOutcome) -> None:
         """
-        A key that evidence already knows to be flaky stays a finding, also when nothing is run.
+        Put down which worker fell beside which case, though the case was none the worse for it.
         """
-        for attempt in range(2, stored.attempts + 1):
-            later = self.store.lookup(key, task.block.level, attempt)
-            if later is None:
-                continue
-            both = stored.rows & later.rows
-            differs = (stored.outcome.status != later.outcome.status) | (
-                stored.outcome.outputs != later.outcome.outputs
-            ).any(axis=1)
-            rows = tuple(np.flatnonzero(both & differs).tolist()) or (int(np.argmax(both)),)
-            self.flaky.append(Flaky(task, rows, stored.outcome, later.outcome))
+        label = self.nodes[flight.task.seat].label()
+        ids = flight.task.block.ids
+        for row, signal in sorted(outcome.unstable.items()):
+            case = int(ids[row if flight.rows is None else flight.rows[row]])
+            self.unstable.append(f"{label}: {signal} at case {case}, not repeated")
+
+    def _remember_flaky(self, task: Task, key: BlockKey, attempts: int) -> None:
+        """
+        A key with several stories is a finding in every run that asks for it, whatever it saw now.
+        """
+        stories = [self._story(key, task.block.level, n) for n in range(1, attempts + 1)]
+        first, *others = [story for story in stories if story is not None]
+        for other in others:
+            both = first.rows & other.rows
+            rows = np.flatnonzero(both & _differing(first.outcome, other.outcome)).tolist()
+            shown = tuple(rows) or (int(np.argmax(both)),)
+            self.flaky.append(Flaky(task, shown, first.outcome, other.outcome))
+
+    def _story(self, key: BlockKey, level: Level, attempt: int) -> Stored | None:
+        """
+        An attempt at the level asked for; one that was observed less, as far as it goes.
+        """
+        return self.store.lookup(key, level, attempt) or self.store.lookup(
+            key, Level.RESULT, attempt
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +229,18 @@ def merged(stored: BlockOutcome, fresh: BlockOutcome, rows: NDArray[np.int64]) -
     named = _renumbered(fresh, rows)
     named["details"] = {**stored.details, **named["details"]}
     return replace(fresh, **arrays, **named)
+
+
+def _differing(left: BlockOutcome, right: BlockOutcome) -> NDArray[np.bool_]:
+    """
+    Rows in which two outcomes differ in something that both show.
+    """
+    differs = np.zeros(len(left), bool)
+    for name in _ARRAYS:
+        one, two = getattr(left, name), getattr(right, name)
+        if one is not None and two is not None:
+            differs |= (one != two).reshape(len(left), -1).any(axis=1)
+    return differs
 
 
 def _renumbered(fresh: BlockOutcome, rows: NDArray[np.int64]) -> dict[str, Any]:

@@ -37,7 +37,6 @@ class RunRecord:
     busy_ns: dict[int, int] = field(default_factory=dict)
     ran: dict[int, int] = field(default_factory=dict)
     served: dict[int, int] = field(default_factory=dict)
-    unstable: list[str] = field(default_factory=list)
 
     def note(self, done: Done) -> None:
         """
@@ -72,7 +71,6 @@ class Judge:
         def seen(done: Done) -> None:
             outcomes[done.task.place, done.task.seat] = done
             record.note(done)
-            self._note_unstable(record, done)
             self.step(done.task.seat, len(done.outcome))
 
         self.executor.execute(self.tasks(corpus), seen)
@@ -133,12 +131,6 @@ class Judge:
             self._voice(seat, item, rows)
             for seat, item, rows in zip(slow, done, all_rows, strict=True)
         ]
-
-    def _note_unstable(self, record: RunRecord, done: Done) -> None:
-        label = self.nodes[done.task.seat].node.label()
-        for row, signal in done.outcome.unstable.items():
-            case = int(done.task.block.ids[row])
-            record.unstable.append(f"{label}: {signal} at case {case}, not repeated")
 
     def _keep_deviants(
         self, place: int, result: BlockVote, outcomes: dict[tuple[int, int], Done]

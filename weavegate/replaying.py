@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from conformance.differential.findings import shape_of
+from conformance.differential.outcomes import outcome_at
 from conformance.differential.profiles import NanProfile
 from conformance.differential.records import Finding, FindingClass
 from conformance.differential.vote import Voice, vote
@@ -79,6 +80,10 @@ def _shows(finding: Finding, block: CaseBlock, voices: Sequence[Voice]) -> bool:
         return any(voice.outcome.status[last] in BROKEN for voice in voices)
     if finding.kind is FindingClass.UNFAITHFUL:
         return _still_unfaithful(finding, voices, last)
+    if finding.kind is FindingClass.FLAKY:
+        return _still_flaky(finding, voices, last)
+    if finding.kind is FindingClass.FPU_MODE:
+        return any(voice.outcome.fpu_broken for voice in voices)
     nan: NanProfile = finding.nan if finding.nan != "free" else "exact"  # type: ignore[assignment]
     result = vote(block, shape_of(finding), voices, nan, 0)
     return any(item.row == last and item.kind == finding.kind for item in result.disagreements)
@@ -88,12 +93,28 @@ def _still_unfaithful(finding: Finding, voices: Sequence[Voice], last: int) -> b
     """
     Whether a node that deviated from the expected bits does so with the same outcome again.
     """
-    named = set(finding.blame.nodes)
+    # A replay keeps instances as long as its history, so labels differ from those in the finding.
+    named = {label.partition("[")[0] for label in finding.blame.nodes}
     expected = np.frombuffer(parse_bytes(finding.expected), np.uint8)
     for voice in voices:
-        if named and voice.node.label() not in named:
+        if named and str(voice.node.engine) not in named:
             continue
         outcome = voice.outcome
         if outcome.status[last] != 1 or not np.array_equal(outcome.outputs[last], expected):
             return True
     return False
+
+
+def _still_flaky(finding: Finding, voices: Sequence[Voice], last: int) -> bool:
+    """
+    Whether a node that gave two outcomes gives another one than the first of them.
+
+    A replay puts the case to as many processes of the node as the finding has outcomes.
+    """
+    first = {str(o.node.engine): o.outcome for o in reversed(finding.observed)}
+    return any(
+        outcome_at(voice.outcome, last, finding.call, finding.level)
+        != first[str(voice.node.engine)]
+        for voice in voices
+        if str(voice.node.engine) in first
+    )

@@ -159,6 +159,9 @@ def _fails(item: RunFinding, judged: JudgedBlock, row: int) -> bool:
     Whether a row fails in the way of *item*.
     """
     return any(
-        d.row == row and d.kind == item.finding.kind and deviants(d.division) == item.deviants
+        d.row == row
+        and d.kind == item.finding.kind
+        and d.division.manner == item.manner
+        and deviants(d.division) == item.deviants
         for d in judged.vote.disagreements
     )

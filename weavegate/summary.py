@@ -217,29 +217,34 @@ def unobserved(record: RunRecord, *, imports: bool) -> tuple[Unobserved, ...]:
     What nodes could not show, and what nobody showed; host calls count only with imports.
     """
     reasons: dict[tuple[str, str], set[str]] = {}
-    shown: dict[str, int] = {}
+    compared: dict[str, int] = {}
+    showing: dict[str, set[str]] = {}
     for _, judged in record.judged:
         for aspect, cases in judged.vote.compared:
-            shown[aspect] = shown.get(aspect, 0) + cases
+            compared[aspect] = compared.get(aspect, 0) + cases
         for voice in judged.voices:
+            label = voice.node.label()
             for aspect, reason in voice.outcome.not_observed:
-                reasons.setdefault((aspect, reason), set()).add(voice.node.label())
+                reasons.setdefault((aspect, reason), set()).add(label)
+            for aspect in ("memory", "pages", "globals", "gas"):
+                if getattr(voice.outcome, aspect) is not None:
+                    showing.setdefault(aspect, set()).add(label)
     found = [
         Unobserved(
             aspect=aspect,
             nodes=tuple(sorted(labels)),
             reason=reason,
-            nobody=not shown.get(aspect, 0),
+            nobody=not showing.get(aspect),
         )
         for (aspect, reason), labels in sorted(reasons.items())
     ]
-    named = {aspect for aspect, _ in reasons}
-    for aspect, cases in sorted(shown.items()):
-        if aspect == "host-calls" and not imports:
-            continue
-        if not cases and aspect not in named:
-            reason = "no two nodes showed it on one meter" if aspect == "gas" else "not compared"
-            found.append(Unobserved(aspect=aspect, nodes=(), reason=reason, nobody=True))
+    for aspect, cases in sorted(compared.items()):
+        alone = sorted(showing.get(aspect, ()))
+        if not cases and alone:
+            reason = f"only {', '.join(alone)} showed it on a meter of its own: not compared"
+            found.append(Unobserved(aspect=aspect, nodes=(), reason=reason, nobody=False))
+        elif not cases and aspect == "host-calls" and imports:
+            found.append(Unobserved(aspect=aspect, nodes=(), reason="not logged", nobody=True))
     return tuple(found)
 
 

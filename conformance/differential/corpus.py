@@ -65,14 +65,14 @@ class CorpusSize(Struct, frozen=True, kw_only=True):
     """Most held-out rows, spread evenly."""
     uniform: int = 1_000
     """Rows drawn from the domain of an entry with buffers, or of a call with domains."""
-    edges: int = 240
+    edges: int = 96
     """Most edge rows of an entry with buffers; rows of one value throughout come on top. Every
     node, however slow, sees them."""
     patterns: int = 64
     """Rows of random bits for each scalar call without domains."""
     products: int = 4_096
     """Most combinations of edge values for each scalar call."""
-    sample_share: float = 0.1
+    sample_share: float = 0.05
     state_share: float = 0.05
     full_share: float = 0.01
     block_cases: int = 512
@@ -86,7 +86,7 @@ QUICK: Final = CorpusSize()
 RELEASE: Final = CorpusSize(
     dataset=2_000,
     uniform=10_000,
-    edges=2_400,
+    edges=960,
     patterns=640,
     products=40_960,
     total_bytes=256 << 20,

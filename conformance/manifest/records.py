@@ -98,7 +98,7 @@ class Judge(Struct, frozen=True, kw_only=True):
     How outcomes are judged; changing it re-judges without running anything.
     """
 
-    nan: Literal["exact", "canonical", "free"] = "exact"
+    nan: Literal["exact", "canonical", "cosmwasm", "deterministic", "free"] = "exact"
     """NaN profile; `free`: only NaN bits may differ between nodes."""
     tolerance_ulp: int = 0
     """Against the author's own expected rows."""

@@ -31,7 +31,7 @@ VERSION: Final = b"\1\0\0\0"
 _HEADER_BYTES: Final = 8
 
 # Number -> name, in the order in which the sections must come.
-_ORDER: Final = {
+SECTIONS: Final = {
     1: "type",
     2: "import",
     3: "function",
@@ -45,7 +45,7 @@ _ORDER: Final = {
     10: "code",
     11: "data",
 }
-_RANK: Final = {name: rank for rank, name in enumerate(_ORDER.values())}
+_RANK: Final = {name: rank for rank, name in enumerate(SECTIONS.values())}
 _REFUSED: Final = {13: "exceptions", 14: "stringref"}
 _TEXT_STARTS: Final = (b"(module", b"(component", b";;", b"(;", b"(func", b"(memory", b"(import")
 
@@ -185,9 +185,9 @@ def _section(reader: Reader, before: str) -> Section:
     number = reader.byte("a section's number")
     if number in _REFUSED:
         raise unsupported(_REFUSED[number], start, f"the section {number}")
-    if number and number not in _ORDER:
+    if number and number not in SECTIONS:
         raise BadModuleError("unknown-section", start, f"there is no section {number}")
-    name = _ORDER.get(number, "custom")
+    name = SECTIONS.get(number, "custom")
     if not reader.left:
         message = "the file ends with one byte of a section: it is cut off, or the byte is astray"
         raise BadModuleError("truncated", start, message)

@@ -238,6 +238,46 @@ class Compiled(object):
         self.module = module
         self.memory_bytes = memory_pages * PAGE
         self.metered = metered
+        self.types = dict((export.name, export.type) for export in module.exports)
+        self.checked = {}
+        self.linked = None
+
+    def check(self, name, parameters, results):
+        """
+        Name of a function export as bytes, once its type was found right; raises Stop.
+
+        The type is looked at once per module: an unchecked call does not.
+        """
+        key = (name, parameters, results)
+        if key not in self.checked:
+            kind = self.types.get(name)
+            if not isinstance(kind, wasmtime.FuncType):
+                raise Stop(REJECTED_ENTRY, "no exported function %s" % name)
+            actual = (tuple(map(str, kind.params)), tuple(map(str, kind.results)))
+            if actual != (parameters, results):
+                text = "%s has type %s -> %s, called as %s -> %s"
+                raise Stop(REJECTED_ENTRY, text % ((name,) + actual + (parameters, results)))
+            self.checked[key] = name.encode("utf-8")
+        return self.checked[key]
+
+    def check_kind(self, name, kind):
+        """
+        Name of a memory or global export as bytes; raises Stop if there is none.
+        """
+        key = (name, kind)
+        if key not in self.checked:
+            if not isinstance(self.types.get(name), kind):
+                raise Stop(REJECTED_ENTRY, "no export %s of type %s" % (name, kind.__name__))
+            self.checked[key] = name.encode("utf-8")
+        return self.checked[key]
+
+    def pre(self):
+        """
+        The module with its imports resolved, which is the same for all of its instances.
+        """
+        if self.linked is None:
+            self.linked = wasmtime.Linker(self.engine).instantiate_pre(self.module)
+        return self.linked.ptr()
 
 
 def stop_of_error(error):
@@ -254,7 +294,57 @@ def stop_of_error(error):
 
 # ------------------------------------------------------------------------ through the C API
 
-KINDS = {0: "i32", 1: "i64", 2: "f32", 3: "f64"}
+RAW_FUNCTIONS = (
+    ("store_new", ctypes.c_void_p),
+    ("store_context", ctypes.c_void_p),
+    ("store_limiter", None),
+    ("store_delete", None),
+    ("context_set_fuel", ctypes.c_void_p),
+    ("context_get_fuel", ctypes.c_void_p),
+    ("instance_pre_instantiate", ctypes.c_void_p),
+    ("instance_export_get", ctypes.c_bool),
+    ("func_call_unchecked", ctypes.c_void_p),
+    ("memory_data", ctypes.c_void_p),
+    ("memory_data_size", ctypes.c_size_t),
+    ("global_get", None),
+)
+"""Without argument types, which ctypes would check in every call; pointers come as ctypes objects."""
+
+
+class CApi(object):
+    """
+    The functions of the C API that are called per instance or per case, and what they take.
+    """
+
+    def __init__(self):
+        library = ctypes.CDLL(library_path())
+        for name, result in RAW_FUNCTIONS:
+            function = library["wasmtime_" + name]
+            function.restype = result
+            setattr(self, name, function)
+        self.item_at = ffi.wasmtime_extern_t.of.offset
+        self.no_limit = ctypes.c_int64(-1)
+        try:
+            self.view = ctypes.pythonapi.PyMemoryView_FromMemory
+            self.view.restype = ctypes.py_object
+            self.view.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
+        except AttributeError:
+            # PyPy has no such function; a view of a ctypes array serves as well, slower.
+            self.view = view_of_array
+
+
+WRITABLE = 0x200
+"""PyBUF_WRITE."""
+
+
+def view_of_array(address, size, flags):
+    """
+    A writable view of foreign memory.
+    """
+    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+
+C = CApi() if numbers(version())[0] >= RAW_SINCE else None
 
 
 class RawInstance(BaseInstance):
@@ -262,93 +352,78 @@ class RawInstance(BaseInstance):
     An instance driven through the C API.
     """
 
-    def __init__(self, compiled, fuel):
-        self.store = wasmtime.Store(compiled.engine)
-        self.store.set_limits(memory_size=compiled.memory_bytes)
-        self.budget = UNLIMITED_FUEL if fuel is None else fuel
-        self.metered = compiled.metered
-        if self.metered:
-            self.store.set_fuel(self.budget)
-        try:
-            self.instance = wasmtime.Instance(self.store, compiled.module, [])
-        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
-            raise stop_of_error(error)
-        self.context = self.store._context()
-        self.cells = {}
+    store = None
 
-    def export(self, name):
+    def __init__(self, compiled, fuel):
+        self.compiled = compiled
+        self.items = {}
+        try:
+            pre = compiled.pre()
+        except wasmtime.WasmtimeError as error:
+            raise stop_of_error(error)
+        self.store = ctypes.c_void_p(C.store_new(compiled.engine.ptr(), None, None))
+        self.context = ctypes.c_void_p(C.store_context(self.store))
+        memory, free = ctypes.c_int64(compiled.memory_bytes), C.no_limit
+        C.store_limiter(self.store, memory, free, free, free, free)
+        if compiled.metered:
+            self.budget = UNLIMITED_FUEL if fuel is None else fuel
+            self.tank = ctypes.c_uint64(self.budget)
+            self.refuel()
+        trap = ctypes.c_void_p()
+        self.by_instance = ctypes.byref(ffi.wasmtime_instance_t())
+        error = C.instance_pre_instantiate(pre, self.context, self.by_instance, ctypes.byref(trap))
+        if error or trap:
+            self.close()
+            failed(error, trap)
+
+    def export(self, raw):
         """
-        An export by name, or None.
+        Reference to an export whose kind is known.
         """
-        item = ffi.wasmtime_extern_t()
-        raw = name.encode("utf-8")
-        found = ffi.wasmtime_instance_export_get(
-            self.context, ctypes.byref(self.instance._instance), raw, len(raw), ctypes.byref(item)
-        )
-        return item if found else None
+        found = self.items.get(raw)
+        if found is None:
+            item = ffi.wasmtime_extern_t()
+            size = ctypes.c_size_t(len(raw))
+            C.instance_export_get(self.context, self.by_instance, raw, size, ctypes.byref(item))
+            found = self.items[raw] = ctypes.byref(item, C.item_at)
+        return found
 
     def bind(self, name, parameters, results):
         """
-        See `engine.Instance.bind`.
+        See `engine.Instance.bind`. Arguments and results share cells, 16 bytes apart.
         """
-        item = self.export(name)
-        if item is None or item.kind != ffi.WASMTIME_EXTERN_FUNC.value:
-            raise Stop(REJECTED_ENTRY, "no exported function %s" % name)
-        function = item.of.func
-        self._check_type(function, name, parameters, results)
+        function = self.export(self.compiled.check(name, parameters, results))
         size = max(len(parameters), len(results), 1)
         raw = (ffi.wasmtime_val_raw_t * size)()
-        cells = SpacedCells(memoryview(raw).cast("B").cast("Q"))
-        trap = ctypes.POINTER(ffi.wasm_trap_t)()
-        call, context, slots = CALL, self.context, ctypes.c_size_t(size)
-        by_function, by_trap = ctypes.byref(function), ctypes.byref(trap)
+        cells = memoryview(raw).cast("B").cast("Q")[::2]
+        trap = ctypes.c_void_p()
+        call, context, count = C.func_call_unchecked, self.context, ctypes.c_size_t(size)
+        by_trap = ctypes.byref(trap)
 
         def invoke():
-            error = call(context, by_function, raw, slots, by_trap)
+            error = call(context, function, raw, count, by_trap)
             if error or trap:
                 failed(error, trap)
 
-        self.cells[name] = (function, raw, trap)
         return invoke, cells, cells
-
-    def _check_type(self, function, name, parameters, results):
-        """
-        Check the function's type once, since an unchecked call does not.
-        """
-        kind = wasmtime.FuncType._from_ptr(
-            ffi.wasmtime_func_type(self.context, ctypes.byref(function)), None
-        )
-        actual = (tuple(map(str, kind.params)), tuple(map(str, kind.results)))
-        if actual != (tuple(parameters), tuple(results)):
-            text = "%s has type %s -> %s, called as %s -> %s" % (
-                (name,) + actual + (parameters, results)
-            )
-            raise Stop(REJECTED_ENTRY, text)
 
     def memory(self, name):
         """
         A view of linear memory as it lies now.
         """
-        if name not in self.cells:
-            item = self.export(name)
-            if item is None or item.kind != ffi.WASMTIME_EXTERN_MEMORY.value:
-                raise Stop(REJECTED_ENTRY, "no exported memory %s" % name)
-            self.cells[name] = ctypes.byref(item.of.memory), item
-        reference = self.cells[name][0]
-        size = ffi.wasmtime_memory_data_size(self.context, reference)
+        reference = self.export(self.compiled.check_kind(name, wasmtime.MemoryType))
+        size = C.memory_data_size(self.context, reference)
         if not size:
             return memoryview(b"")
-        base = ffi.wasmtime_memory_data(self.context, reference)
-        array = (ctypes.c_ubyte * size).from_address(ctypes.addressof(base.contents))
-        return memoryview(array).cast("B")
+        return C.view(C.memory_data(self.context, reference), size, WRITABLE)
 
     def global_bits(self, name):
         """
         Bits of an exported global.
         """
-        item = self.export(name)
+        reference = self.export(self.compiled.check_kind(name, wasmtime.GlobalType))
         value = ffi.wasmtime_val_t()
-        ffi.wasmtime_global_get(self.context, ctypes.byref(item.of.global_), ctypes.byref(value))
+        C.global_get(self.context, reference, ctypes.byref(value))
         width = 4 if value.kind in (0, 2) else 8
         raw = ctypes.string_at(ctypes.addressof(value.of), width)
         return int.from_bytes(raw, "little")
@@ -357,48 +432,27 @@ class RawInstance(BaseInstance):
         """
         Full tank.
         """
-        self.store.set_fuel(self.budget)
+        C.context_set_fuel(self.context, self.tank)
 
     def fuel_used(self):
         """
         Fuel since `refuel`.
         """
-        return self.budget - self.store.get_fuel()
+        left = ctypes.c_uint64()
+        C.context_get_fuel(self.context, ctypes.byref(left))
+        return self.budget - left.value
 
     def close(self):
         """
         Delete the store, and with it everything in it.
         """
-        self.cells = {}
-        self.instance = None
-        self.store.close()
+        if self.store is not None:
+            store, self.store = self.store, None
+            self.items = {}
+            C.store_delete(store)
 
-
-class SpacedCells(object):
-    """
-    Values 16 bytes apart, as `wasmtime_val_raw_t` lays them out, seen as a plain sequence.
-    """
-
-    def __init__(self, view):
-        self.view = view
-
-    def __getitem__(self, index):
-        return self.view[2 * index]
-
-    def __setitem__(self, index, bits):
-        self.view[2 * index] = bits
-
-
-def unchecked():
-    """
-    The raw symbol of an unchecked call.
-    """
-    function = ctypes.CDLL(library_path()).wasmtime_func_call_unchecked
-    function.restype = ctypes.c_void_p
-    return function
-
-
-CALL = unchecked() if numbers(version())[0] >= RAW_SINCE else None
+    def __del__(self):
+        self.close()
 
 
 def failed(error, trap):
@@ -408,9 +462,8 @@ def failed(error, trap):
     if error:
         pointer = ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
         raise stop_of_error(wasmtime.WasmtimeError._from_ptr(pointer))
-    owned = ctypes.cast(ctypes.cast(trap, ctypes.c_void_p).value, ctypes.POINTER(ffi.wasm_trap_t))
-    caught = wasmtime.Trap._from_ptr(owned)
-    ctypes.memset(ctypes.addressof(trap), 0, ctypes.sizeof(trap))
+    caught = wasmtime.Trap._from_ptr(ctypes.cast(trap, ctypes.POINTER(ffi.wasm_trap_t)))
+    trap.value = None
     text = str(caught)
     first = [line for line in text.splitlines() if "wasm trap" in line] or [text[:200]]
     raise Stop(status_of(text), first[0].strip())

@@ -4,7 +4,7 @@ Runs one batch of cases through sessions, writing its rows into the arena.
 
 import re
 
-from session import Session
+from session import Plan, Session
 from stop import RETURNED, Stop
 
 _REUSE = re.compile(r"reuse\(([1-9][0-9]{0,8})\)\Z")
@@ -35,34 +35,26 @@ class Batch(object):
     """
 
     def __init__(self, arena, header, open_instance, metered):
-        plan = header["call"]
+        plan = self.plan = Plan(header["call"])
         at = header["at"]
-        self.plan = plan
         self.open_instance = open_instance
-        self.count = header["count"]
+        self.count = count = header["count"]
         self.reuse = reuse_of(header["policy"])
         self.level = header["level"]
         self.metered = metered
-        self.slots = 1 + max(
-            [a["index"] for a in plan.get("arguments", ()) if a["type"] == "slot"] or [-1]
-        )
-        self.slot_bytes = 8 * self.slots
-        self.result_bytes = 8 * len(plan.get("results", ()))
-        size_in = plan["input"]["size_bytes"] if plan.get("input") else 0
-        size_out = plan["output"]["size_bytes"] if plan.get("output") else 0
-        self.in_bytes = self.slot_bytes + size_in
-        self.out_bytes = self.result_bytes + size_out
-        count = self.count
+        self.slot_bytes = 8 * plan.slot_count
+        self.result_bytes = 8 * len(plan.results)
+        self.in_bytes = self.slot_bytes + plan.size_in
+        self.out_bytes = self.result_bytes + plan.size_out
         self.progress = arena[at["progress"] : at["progress"] + 8].cast("Q")
         self.inputs = arena[at["input"] : at["input"] + count * self.in_bytes]
         self.status = arena[at["status"] : at["status"] + count]
         self.outputs = arena[at["output"] : at["output"] + count * self.out_bytes]
-        self.globals = tuple(plan.get("globals", ()))
         self.arrays = {}
         for name, width in (
             ("pages", 4),
             ("memory", 32),
-            ("globals", 8 * len(self.globals)),
+            ("globals", 8 * len(plan.globals)),
             ("gas", 8),
         ):
             if name in at:
@@ -81,7 +73,7 @@ class Batch(object):
             try:
                 self.progress[0] = position + 1
                 if self.session is None:
-                    self._open(position)
+                    self._open()
                 position = step(position, stop)
             except Stop as end:
                 position = self._ended(self.progress[0] - 1, end)
@@ -94,18 +86,19 @@ class Batch(object):
         """
         Whether the tight loop serves: buffers only, nothing observed but results.
         """
+        plan = self.plan
         return (
             self.level == "result"
-            and not self.slots
-            and not self.result_bytes
             and not self.metered
-            and self.plan.get("output") is not None
-            and self.plan.get("input") is not None
+            and not self.slot_bytes
+            and not self.result_bytes
+            and plan.size_in > 0
+            and plan.size_out > 0
         )
 
-    def _open(self, position):
+    def _open(self):
         """
-        Open the instance of the case at `position`.
+        Open the next instance.
         """
         self.session = Session(self.open_instance(), self.plan)
 
@@ -141,28 +134,26 @@ class Batch(object):
         """
         The tight loop: nothing per case that can be done per instance.
         """
-        session = self.session
-        invoke = session.invoke
-        memory = session.memory
+        session, plan = self.session, self.plan
+        invoke, memory = session.invoke, session.memory
         inputs, outputs = self.inputs, self.outputs
         progress, status = self.progress, self.status
-        size_in, size_out = session.size_in, session.size_out
-        at_in, at_out = session.at_in, session.at_out
-        in_end, out_end = at_in + size_in, at_out + size_out
-        arguments, fixed = session.arguments, session.fixed
-        grows = self.plan.get("grows", True)
+        size_in, size_out = plan.size_in, plan.size_out
+        buffer_in = slice(session.at_in, session.at_in + size_in)
+        buffer_out = slice(session.at_out, session.at_out + size_out)
+        arguments, fixed, grows = session.arguments, session.fixed, plan.grows
         source = position * size_in
         target = position * size_out
         for row in range(position, stop):
             progress[0] = row + 1
-            memory[at_in:in_end] = inputs[source : source + size_in]
+            memory[buffer_in] = inputs[source : source + size_in]
             for place, bits in fixed:
                 arguments[place] = bits
             invoke()
             if grows:
                 session.refresh()
                 memory = session.memory
-            outputs[target : target + size_out] = memory[at_out:out_end]
+            outputs[target : target + size_out] = memory[buffer_out]
             status[row] = RETURNED
             source += size_in
             target += size_out
@@ -172,42 +163,44 @@ class Batch(object):
         """
         The general loop: scalar slots, results, and whatever the level asks for.
         """
-        session = self.session
-        slots = self.inputs
+        session, plan = self.session, self.plan
+        inputs, outputs, arguments = self.inputs, self.outputs, session.arguments
+        size_in, size_out = plan.size_in, plan.size_out
         watched = self.level != "result"
+        # A view of memory that has moved must not be written through either.
+        refreshed = plan.memory_name is not None and (
+            (plan.grows and (size_in or size_out)) or watched
+        )
         for row in range(position, stop):
             self.progress[0] = row + 1
             source = row * self.in_bytes
             target = row * self.out_bytes
             if self.metered:
                 session.instance.refuel()
-            if session.size_in:
+            if size_in:
                 start = source + self.slot_bytes
-                session.memory[session.at_in : session.at_in + session.size_in] = self.inputs[
-                    start : start + session.size_in
+                session.memory[session.at_in : session.at_in + size_in] = inputs[
+                    start : start + size_in
                 ]
             for place, bits in session.fixed:
-                session.arguments[place] = bits
-            for place, index in session.slots:
+                arguments[place] = bits
+            for place, index in plan.slots:
                 start = source + 8 * index
-                session.arguments[place] = int.from_bytes(slots[start : start + 8], "little")
+                arguments[place] = int.from_bytes(inputs[start : start + 8], "little")
             session.invoke()
             outcome = session.outcome
-            values = [int(outcome[index]) for index in range(len(session.results))]
-            if session.memory_name is not None and (watched or session.size_out):
+            values = [int(outcome[index]) & mask for index, mask in enumerate(plan.masks)]
+            if refreshed:
                 session.refresh()
-            if session.out_by_result:
+            if plan.out_by_result:
                 session.at_out = values[0] & 0xFFFFFFFF
-                session.inside(session.at_out, session.size_out)
-            for index, (bits, kind) in enumerate(zip(values, session.results)):
-                start = target + 8 * index
-                if kind in ("i32", "f32"):
-                    bits &= 0xFFFFFFFF
-                self.outputs[start : start + 8] = bits.to_bytes(8, "little")
-            if session.size_out:
-                start = target + self.result_bytes
-                self.outputs[start : start + session.size_out] = session.memory[
-                    session.at_out : session.at_out + session.size_out
+                session.inside(session.at_out, size_out)
+            for bits in values:
+                outputs[target : target + 8] = bits.to_bytes(8, "little")
+                target += 8
+            if size_out:
+                outputs[target : target + size_out] = session.memory[
+                    session.at_out : session.at_out + size_out
                 ]
             if watched:
                 self._observe(row)
@@ -226,8 +219,8 @@ class Batch(object):
             if "memory" in arrays:
                 arrays["memory"][32 * row : 32 * row + 32] = session.digest()
         if "globals" in arrays:
-            start = row * 8 * len(self.globals)
-            for name in self.globals:
+            start = row * 8 * len(self.plan.globals)
+            for name in self.plan.globals:
                 bits = session.instance.global_bits(name)
                 arrays["globals"][start : start + 8] = bits.to_bytes(8, "little")
                 start += 8

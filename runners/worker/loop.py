@@ -9,7 +9,7 @@ import sys
 from hashlib import sha256
 
 from batch import BadCommand, Batch
-from session import Session
+from session import Plan, Session
 from stop import Refused, Stop
 from wire import read_frame, write_frame
 
@@ -136,7 +136,7 @@ class Worker(object):
         """
         module = self.module(header["module"], False)
         try:
-            session = Session(self.engine.open(module, None, False), header["call"])
+            session = Session(self.engine.open(module, None, False), Plan(header["call"]))
         except Stop as stop:
             raise Refused(STAGES.get(stop.status, "instantiate"), "trap", stop.text)
         self.sessions[header["instance"]] = session

@@ -16,6 +16,9 @@ class FlushesSubnormals(Honest):
         exact = x[0] * x[1]
         return math.copysign(0.0, exact) if abs(exact) < sys.float_info.min else exact
 
+    def probed(self, x):
+        return self.product(x, None)
+
 
 if __name__ == "__main__":
     main(FlushesSubnormals)

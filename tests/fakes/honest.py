@@ -5,7 +5,8 @@ It speaks the protocol of `runners/PROTOCOL.md` from its own code, shares none w
 `runners/worker/`, and needs the standard library alone. Whatever the module's bytes are, entry
 `infer` reads the input buffer as f64 values x and writes, as far as the output buffer has room,
 x[0] * x[1] and the number of calls that the instance has served, this one included. If x[0] is 7
-the call traps (unreachable). Scalar slots and results are not supported.
+the call traps (unreachable). Entry `probe` gives the product of two slots that hold bits of f64, as
+the controller's probe of the floating-point unit asks. No other slots or results are supported.
 
 A fake overrides one method and is started as `python FAKE.py [key=value ...] FD FD FD`.
 """
@@ -17,6 +18,7 @@ import os
 import struct
 import sys
 
+PROBE_BYTES_IN, PROBE_BYTES_OUT = 16, 8
 RETURNED = 1
 UNREACHABLE = 16
 
@@ -41,8 +43,8 @@ class Batch:
         self.count = header["count"]
         self.level = header["level"]
         call = header["call"]
-        self.in_bytes = call["input"]["size_bytes"]
-        self.out_bytes = call["output"]["size_bytes"]
+        self.in_bytes = call["input"]["size_bytes"] if call["input"] else PROBE_BYTES_IN
+        self.out_bytes = call["output"]["size_bytes"] if call["output"] else PROBE_BYTES_OUT
         policy = header["policy"]
         self.reuse = int(policy[6:-1]) if policy.startswith("reuse(") else 1
 
@@ -110,6 +112,8 @@ class Honest:
         Run a batch.
         """
         batch = Batch(self.arena, header)
+        if header["call"]["entry"] == "probe":
+            return self.probe(batch)
         self.guilty = False
         instance = None
         for row in range(batch.count):
@@ -146,6 +150,23 @@ class Honest:
             batch.put("gas", row, struct.pack("<Q", self.gas(x, instance)))
         batch.put("status", row, bytes([UNREACHABLE if trapped else self.status(x)]))
         return trapped
+
+    def probe(self, batch):
+        """
+        Run the probe of the floating-point unit: no case of anybody's.
+        """
+        for row in range(batch.count):
+            x = struct.unpack("<dd", batch.input(row))
+            batch.put("output", row, struct.pack("<d", self.probed(x)))
+            batch.put("status", row, bytes([RETURNED]))
+        batch.set_progress(batch.count + 1)
+        return {"filled": [], "not_observed": {}, "meter": "", "details": {}}
+
+    def probed(self, x):
+        """
+        A product of the probe.
+        """
+        return x[0] * x[1]
 
     def misbehave(self, batch, row):
         """

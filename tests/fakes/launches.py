@@ -35,3 +35,23 @@ def seat_of(name: str, policy: str = "fresh", **parameters: object) -> tuple[Nod
     """
     launch = launch_of(name, **parameters)
     return Node(launch.engine, policy=policy), launch
+
+
+def toy_launch() -> Launch:
+    """
+    The real worker loop with the toy engine of `toy_engine.py`.
+    """
+    loop = FAKES.parents[1] / "runners" / "worker"
+    program = (
+        f"import sys; sys.path[:0] = [{str(loop)!r}, {str(FAKES)!r}]\n"
+        "from toy_engine import Engine\n"
+        "from loop import main\n"
+        "sys.exit(main(Engine, sys.argv))\n"
+    )
+    return Launch(
+        engine=EngineId("toy", "3.1"),
+        families=Families(generator="toy", runtime="toy"),
+        argv=(sys.executable, "-I", "-S", "-B", "-c", program),
+        worker_sha256=hashlib.sha256(program.encode()).hexdigest(),
+        artifact_sha256="",
+    )

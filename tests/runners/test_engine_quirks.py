@@ -75,7 +75,7 @@ def start() -> Iterator[Starter]:
             pytest.skip(str(missing))
         wire = Wire(launch)
         running.append(wire)
-        reply = wire.load(wasmtime.wat2wasm(text), engine.compiler)
+        reply = wire.load(bytes(wasmtime.wat2wasm(text)), engine.compiler)
         assert "error" not in reply, reply
         return wire
 
@@ -84,7 +84,15 @@ def start() -> Iterator[Starter]:
         wire.close()
 
 
-OURS = ["wasmer/cranelift", "wasmer/singlepass", "wasmer/llvm", "pywasm", "pywasm@1.0.8", "wasm3", "v8"]
+OURS = [
+    "wasmer/cranelift",
+    "wasmer/singlepass",
+    "wasmer/llvm",
+    "pywasm",
+    "pywasm@1.0.8",
+    "wasm3",
+    "v8",
+]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -142,7 +150,9 @@ def test_pywasm_keeps_memory_below_its_ceiling(start: Starter, name: str) -> Non
 @pytest.mark.parametrize("name", ["wasmer/cranelift", "wasmer/llvm", "pywasm", "wasm3", "v8"])
 def test_two_results_keep_their_bits(start: Starter, name: str) -> None:
     wire = start(name, TWO_RESULTS)
-    _, status, outputs = wire.call("f", [word(0xFFFFFFFE)], parameters=("i32",), results=("i32", "f32"))
+    _, status, outputs = wire.call(
+        "f", [word(0xFFFFFFFE)], parameters=("i32",), results=("i32", "f32")
+    )
     assert (status, outputs) == ([1], [word(0xFFFFFFFE) + word(0x7FA00000)])
 
 
@@ -150,7 +160,7 @@ def test_two_results_keep_their_bits(start: Starter, name: str) -> None:
 def test_a_missing_feature_is_unsupported_not_invalid(name: str, start: Starter) -> None:
     wire = start(name, OVERFLOW)
     compiler = ENVIRONMENTS.catalog.resolve(name).compiler
-    error = wire.load(wasmtime.wat2wasm(TAIL), compiler, "tail")["error"]
+    error = wire.load(bytes(wasmtime.wat2wasm(TAIL)), compiler, "tail")["error"]
     assert (error["stage"], error["rule"]) == ("compile", "unsupported")
 
 
@@ -158,8 +168,11 @@ def test_a_missing_feature_is_unsupported_not_invalid(name: str, start: Starter)
 def test_text_other_cpus_and_settings_are_refused(name: str, start: Starter) -> None:
     wire = start(name, OVERFLOW)
     assert wire.load(b"(module)", "", "text")["error"]["rule"] == "invalid"
-    data = wasmtime.wat2wasm(OVERFLOW)
-    for fields in ({"cpu": "baseline", "settings": {}}, {"cpu": "native", "settings": {"nan": "x"}}):
+    data = bytes(wasmtime.wat2wasm(OVERFLOW))
+    for fields in (
+        {"cpu": "baseline", "settings": {}},
+        {"cpu": "native", "settings": {"nan": "x"}},
+    ):
         error = wire.ask("load", data, module="x", memory_pages=8, **fields)[0]["error"]
         assert (error["stage"], error["rule"]) == ("compile", "unsupported")
 

@@ -36,7 +36,7 @@ def assert_only_the_culprit(
     assert numbers(outcome).tolist() == outputs.tolist()
 
 
-BREACHES = [
+BREACHES: list[tuple[str, str, dict[str, object]]] = [
     ("frame-length", "huge_frame_length", {}),
     ("frame-length", "huge_frame_length", {"blobs": 1}),
     ("frame-truncated", "truncates_frame", {}),
@@ -66,21 +66,23 @@ BREACHES = [
     ("exited", "exits_quietly", {"status": 3}),
     ("exited", "closes_replies", {}),
 ]
+ONE_OF_EACH = list({rule: index for index, (rule, _, _) in enumerate(BREACHES)}.values())
 FLOOD = CellLimits(output_bytes=1 << 20, start_deadline_ms=20_000)
 
 
-@pytest.mark.parametrize("policy", ["fresh", "reuse(8)"])
 @pytest.mark.parametrize(
-    ("rule", "fake", "parameters"),
-    BREACHES,
-    ids=["-".join([fake, *map(str, more.values())]) for _, fake, more in BREACHES],
+    ("index", "policy"),
+    [(index, "fresh") for index in range(len(BREACHES))]
+    + [(index, "reuse(8)") for index in ONE_OF_EACH],
+    ids=lambda value: value if isinstance(value, str) else BREACHES[value][1],
 )
 def test_every_broken_rule_is_named_for_its_row_and_the_run_goes_on(
-    rule: str, fake: str, parameters: dict[str, object], policy: str
+    index: int, policy: str
 ) -> None:
+    rule, fake, parameters = BREACHES[index]
     outcome = run_fake(fake, block_of(XS), policy, limits=FLOOD, at=CULPRIT, **parameters)
     assert_only_the_culprit(outcome, Status.BROKE_PROTOCOL, 8 if policy != "fresh" else 1)
-    assert outcome.details[ROW].split()[0] == rule
+    assert outcome.details[ROW].split(":")[0].split()[0] == rule
     assert not outcome.unstable
 
 

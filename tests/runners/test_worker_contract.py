@@ -15,19 +15,17 @@ import pytest
 import wasmtime
 from worker_wire import Wire, word
 
+from runners.catalog import order
 from runners.environments import Environments
 from runners.records import EngineId
 
 pytestmark = pytest.mark.engines
 
 ENVIRONMENTS = Environments()
-INSTALLED = [
-    line.engine
-    for line in ENVIRONMENTS.status()
-    if line.installed and line.engine.version.split(".")[0] not in {"0"}
-]
-MODULE = wasmtime.wat2wasm(
-    """
+INSTALLED = [line.engine for line in ENVIRONMENTS.status() if line.installed]
+MODULE = bytes(
+    wasmtime.wat2wasm(
+        """
     (module
       (memory (export "memory") 1 4)
       (global $calls (export "calls") (mut i32) (i32.const 0))
@@ -55,7 +53,8 @@ MODULE = wasmtime.wat2wasm(
         (if (i32.eq (local.get $kind) (i32.const 4)) (then (call $again)))
         (i32.add (local.get $kind) (global.get $calls)))
       (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))
-    """
+        """
+    )
 )
 INVALID = bytes.fromhex("0061736d010000000105016000017f03020100070501016600000a040102000b")
 """A function that should give an i32 and gives nothing."""
@@ -100,9 +99,7 @@ def test_hello_claims_no_less_than_the_catalogue(wire: Wire, engine: EngineId) -
 
 def test_library_digest_is_that_of_the_environment(wire: Wire, engine: EngineId) -> None:
     marker = ENVIRONMENTS.marker(engine)
-    expected = (
-        marker.library_sha256 if marker else ENVIRONMENTS.launch(engine).artifact_sha256
-    )
+    expected = marker.library_sha256 if marker else ENVIRONMENTS.launch(engine).artifact_sha256
     assert wire.ask("hello")[0]["library_sha256"] == expected
 
 
@@ -118,7 +115,16 @@ def test_a_call_returns_bits_and_reads_its_buffer(wire: Wire) -> None:
     assert outputs == [struct.pack("<dd", 7.5, 7.5)] * 2
 
 
-def test_signalling_nans_pass_unchanged(wire: Wire) -> None:
+def carries_f32(engine: EngineId) -> bool:
+    """
+    Whether the worker has a way around its binding, which makes a double of each f32.
+    """
+    return engine.name != "wasmtime" or order(engine.version) >= order("45")
+
+
+def test_signalling_nans_pass_unchanged(wire: Wire, engine: EngineId) -> None:
+    if not carries_f32(engine):
+        pytest.skip("wheels before 45 are called through their public API, which quiets f32")
     row = word(0xFFFFFFFF) + word(1 << 63) + word(0xFFA00001) + word(0xFFF0000000000001)
     types = ("i32", "i64", "f32", "f64")
     _, status, outputs = wire.call("pass", [row], parameters=types, results=("f32",))
@@ -146,7 +152,7 @@ def test_traps_have_their_bytes_and_the_next_case_is_clean(wire: Wire) -> None:
 
 
 def test_state_after_return_and_after_a_trap(wire: Wire) -> None:
-    fields = {"parameters": ("i32",), "results": ("i32",), "level": "state"}
+    fields: dict[str, Any] = {"parameters": ("i32",), "results": ("i32",), "level": "state"}
     reply, status, _ = wire.call("trap", [word(0), word(3)], **fields)
     memory = bytearray(65536)
     memory[64:69] = b"weave"
@@ -158,7 +164,9 @@ def test_state_after_return_and_after_a_trap(wire: Wire) -> None:
     assert wire.at("pages", 4, 0) == struct.pack("<I", 1)
 
 
-def test_globals_keep_their_bits(wire: Wire) -> None:
+def test_globals_keep_their_bits(wire: Wire, engine: EngineId) -> None:
+    if not carries_f32(engine):
+        pytest.skip("wheels before 45 are called through their public API, which quiets f32")
     names = ["third", "quiet"]
     wire.call("buffer", [b""], results=("i32",), level="state", globals=names)
     assert wire.at("globals", 16, 0) == word(0x3FD5555555555555) + word(0x7FA00001)
@@ -166,7 +174,7 @@ def test_globals_keep_their_bits(wire: Wire) -> None:
 
 def test_growth_is_seen(wire: Wire) -> None:
     rows = [word(2), word(4)]
-    fields = {"parameters": ("i32",), "results": ("i32",), "level": "state"}
+    fields: dict[str, Any] = {"parameters": ("i32",), "results": ("i32",), "level": "state"}
     _, status, outputs = wire.call("grow", rows, **fields)
     assert status == [1, 1]
     assert outputs == [word(1), word(0xFFFFFFFF)]
@@ -175,7 +183,7 @@ def test_growth_is_seen(wire: Wire) -> None:
 
 
 def test_reuse_keeps_an_instance_for_so_many_cases(wire: Wire) -> None:
-    fields = {"parameters": ("i32",), "results": ("i32",)}
+    fields: dict[str, Any] = {"parameters": ("i32",), "results": ("i32",)}
     rows = [word(0)] * 5
     assert wire.call("trap", rows, policy="reuse(2)", **fields)[2] == [
         word(number) for number in (1, 2, 1, 2, 1)
@@ -207,7 +215,7 @@ def test_peek_and_poke_one_open_instance(wire: Wire) -> None:
 
 
 def test_bad_modules_are_refused_at_compile(wire: Wire, engine: EngineId) -> None:
-    cases = [MODULE[:-3], b"", b"\0asm\2\0\0\0"]
+    cases: list[bytes] = [MODULE[:-3], b"", b"\0asm\2\0\0\0"]
     # The one engine that validates nothing takes an ill-typed module.
     cases += [] if engine.name == "pywasm" else [INVALID]
     for wasm in cases:
@@ -234,7 +242,7 @@ def test_optimised_python_is_refused(engine: EngineId, tmp_path: Path) -> None:
     launch = ENVIRONMENTS.launch(engine)
     if engine.name == "v8":
         pytest.skip("no Python worker")
-    done = subprocess.run(  # noqa: S603 - an installed worker
+    done = subprocess.run(
         [launch.argv[0], "-O", *launch.argv[1:], "3", "4", "5"],
         capture_output=True, check=False, cwd=tmp_path, timeout=30,
     )  # fmt: skip

@@ -38,7 +38,7 @@ class Wire:
         command_read, self.commands = os.pipe()
         self.replies, reply_write = os.pipe()
         descriptors = (command_read, reply_write, self.arena)
-        self.process = subprocess.Popen(  # noqa: S603 - an installed worker
+        self.process = subprocess.Popen(
             [*launch.argv, *map(str, descriptors)],
             pass_fds=descriptors,
             env=dict(launch.environment),
@@ -83,7 +83,7 @@ class Wire:
         fields = {"module": name, "cpu": "native", "memory_pages": 8}
         return self.ask("load", wasm, settings={"compiler": compiler}, **fields)[0]
 
-    def call(  # noqa: PLR0913 - the fields of one command
+    def call(
         self,
         entry: str,
         rows: list[bytes],
@@ -98,7 +98,12 @@ class Wire:
         Run a batch with one scalar slot per parameter; returns reply, status bytes, output rows.
         """
         slots = [{"type": "slot", "index": i, "value_type": t} for i, t in enumerate(parameters)]
-        plan = {"entry": entry, "arguments": slots, "results": list(results), "initialize": []}
+        plan: dict[str, Any] = {
+            "entry": entry,
+            "arguments": slots,
+            "results": list(results),
+            "initialize": [],
+        }
         plan |= {"input": None, "output": None, "memory": "memory", "globals": ["calls"]}
         plan |= {"grows": True, "abi": "plain"} | more
         os.pwrite(self.arena, bytes(ARENA_BYTES), 0)

@@ -30,7 +30,7 @@ class Limits:
 
     pages: int = 65_536
     """Ceiling of every memory."""
-    elements: int = 1_000_000
+    elements: int = 10_000_000
     """Ceiling of every table."""
     frames: int = 10_000
     """Deepest nesting of guest calls."""

@@ -220,7 +220,7 @@ BAD_LINES = [
     ("[chain]", "[chian]", "[chian]",
      "chian", "did you mean `chain`?"),
     ('nan = "exact"', 'nan = "loose"', 'nan = "loose"',
-     "judge.nan", "one of exact, canonical, free"),
+     "judge.nan", "one of exact, canonical, cosmwasm"),
     ("accuracy_floor = 0.9", "accuracy_floor = 1.5", "accuracy_floor = 1.5",
      "judge.accuracy_floor", "from 0 to 1"),
     ("tolerance_ulp = 2", "tolerance_ulp = -1", "tolerance_ulp = -1",
