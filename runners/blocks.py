@@ -59,9 +59,15 @@ class BlockOutcome:
     not_observed: tuple[tuple[str, str], ...] = ()
     """(aspect, reason) for each array above that is None although the level asks for it."""
     details: dict[int, str] = field(default_factory=dict)
-    """Row -> the engine's own words (first lines, shortened). Shown, never compared or digested."""
+    """
+    Row -> the engine's own words (first lines, shortened). Shown, never compared or digested.
+    Rows that were taken over from a batch whose worker died have none.
+    """
     unstable: dict[int, str] = field(default_factory=dict)
-    """Row -> signal of a crash that did not repeat on a fresh worker. Reported, never stored."""
+    """
+    Row -> signal of a crash, or rule of a breach, that did not repeat on a fresh worker. Of a
+    breach, the first row of the batch it was seen in. Reported, never stored.
+    """
     host_calls: Bytes2 | None = None
     """Shape (n, 32): SHA-256 of the log of host calls."""
 

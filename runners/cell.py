@@ -86,7 +86,7 @@ def start_cell(launch: Launch, limits: CellLimits, arena_descriptor: int) -> Cel
         program, *launch.argv[1:], *map(str, descriptors),
     ]  # fmt: skip
     try:
-        process = subprocess.Popen(  # noqa: S603 - the argument list is built here
+        process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=output_write,

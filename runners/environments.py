@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -48,6 +49,8 @@ from runners.pack import files_sha256, pack, packed_files
 from runners.records import EngineId, Families
 
 Report = Callable[[str], None]
+_SITE: Final = "lib/py*/site-packages"
+"""Pattern of the folder of packages in a virtual environment."""
 
 
 class MissingEngineError(Exception):
@@ -109,7 +112,10 @@ class Environments:
         """
         What the environment was made of; None when there is none, or it is not whole.
         """
-        return read_marker(self.folder(engine))
+        folder, entry = self.folder(engine), self.catalog.entry(engine.name)
+        sites = list(folder.glob(_SITE))
+        held = any(next(site.glob(p), None) for site in sites for p in entry.libraries)
+        return read_marker(folder) if held else None
 
     # ------------------------------------------------------------------------------ launching
 
@@ -131,7 +137,8 @@ class Environments:
         else:
             marker = self.marker(engine)
             if marker is None:
-                sentence = f"{engine.name}@{engine.version} is not installed"
+                word = "damaged" if read_marker(self.folder(engine)) else "not installed"
+                sentence = f"{engine.name}@{engine.version} is {word}"
                 raise MissingEngineError(sentence, self._command(engine))
             argv = (str(self.folder(engine) / "bin" / "python"), "-I", "-B", "-s")
             artifact = marker.artifact_sha256
@@ -173,9 +180,11 @@ class Environments:
 
     # ----------------------------------------------------------------------------- installing
 
-    def install(self, engine: EngineId, report: Report) -> None:
+    def install(self, engine: EngineId, report: Report, *, again: bool = False) -> None:
         """
         Make the environment of an engine version unless it is there; *report* hears each step.
+
+        With *again* it is made anew in any case; the old one serves until the new one is whole.
 
         Raises MissingInterpreterError, MissingEngineError, NoArtifactError or InstallError.
         """
@@ -190,7 +199,7 @@ class Environments:
         folder = self.folder(engine)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.parent / f".{folder.name}.lock"):
-            if self.marker(engine) is not None:
+            if self.marker(engine) is not None and not again:
                 report(f"{engine.name}@{engine.version} is installed")
                 return
             self._needs(engine, entry)
@@ -354,7 +363,7 @@ def _site(folder: Path) -> Path:
     """
     The folder of packages of a virtual environment.
     """
-    found = sorted(folder.glob("lib/py*/site-packages"))
+    found = sorted(folder.glob(_SITE))
     if len(found) != 1:
         message = f"{folder.name} holds {len(found)} folders of packages instead of one"
         raise InstallError(message)

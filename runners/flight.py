@@ -47,6 +47,13 @@ class ForBatch:
 
     flight: Flight
 
+    @property
+    def progress_at(self) -> int:
+        """
+        Where its progress word lies in the arena.
+        """
+        return self.flight.at["progress"]
+
 
 @dataclass(frozen=True, slots=True)
 class ForProbe:
@@ -57,6 +64,13 @@ class ForProbe:
     flight: Flight
     which: int
     """0 before the batch, 1 after it."""
+
+    @property
+    def progress_at(self) -> int:
+        """
+        Where its progress word lies in the arena.
+        """
+        return self.flight.probes[self.which]["progress"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -141,7 +141,10 @@ class Level(StrEnum):
         """
         0, 1 or 2: a stored outcome of a higher rank serves a lower one.
         """
-        return ("result", "state", "full").index(self.value)
+        return _RANKS[self]
+
+
+_RANKS: Final = {level: rank for rank, level in enumerate(Level)}
 
 
 # ------------------------------------------------------------------------------ how to call

@@ -4,7 +4,6 @@ A seat: one node of the pool, with its worker and its backlog.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +15,7 @@ from runners.answers import check_batch, check_hello, check_size, check_statuses
 from runners.arena import SLOTS
 from runners.backlog import Backlog
 from runners.cell import CellLimits
-from runners.dispatch import Dispatcher, ModuleSource
+from runners.dispatch import PROBE_NAME, Dispatcher, ModuleSource
 from runners.falls import STATUS_OF, fallen, landed, row_of, salvaged
 from runners.flight import Flight, ForAsker, ForBatch, ForHello, ForLoad, ForProbe, Purpose
 from runners.frames import ProtocolBreachError
@@ -25,6 +24,7 @@ from runners.launch import Launch
 from runners.probe import Probe
 from runners.records import Identity, Node
 from runners.status import Status
+from runners.watch import Watch
 from runners.worker_process import Answer, Death, Owed, WorkerProcess
 
 FAILED_STARTS: Final = 3
@@ -43,7 +43,7 @@ class Seat:
     One node. Methods never block for a worker's sake; the pool drives them.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, by the pool
+    def __init__(
         self,
         node: Node,
         launch: Launch,
@@ -72,8 +72,7 @@ class Seat:
         self._suspect_loads: set[str] = set()
         self._failed_starts = 0
         self._taking: Owed | None = None
-        self._since_ns = 0
-        self._progress = 0
+        self._watch = Watch()
 
     # ------------------------------------------------------------------------------ giving
 
@@ -91,17 +90,15 @@ class Seat:
             try:
                 self.worker = WorkerProcess(self.launch, self.limits, self.arena_bytes)
             except OSError as error:
-                message = f"{self.node.label()}: cannot start {self.launch.argv[0]}: {error}"
+                message = (
+                    f"{self.node.label()}: its worker cannot be started"
+                    f" ({error.strerror or error}): is {self.launch.argv[0]} there, and do"
+                    " `ulimit -a` and the memory suffice?"
+                )
                 raise WorkerStartError(message) from error
-            self._restart_clock()
+            self._watch.restart()
             self.worker.send("hello", {}, (), ForHello())
         return self.worker
-
-    def _restart_clock(self) -> None:
-        """
-        The deadline of the oldest unanswered command starts now.
-        """
-        self._since_ns, self._progress = time.monotonic_ns(), 0
 
     def ask(self, command: str, fields: dict[str, Any], blobs: list[bytes] | None = None) -> None:
         """
@@ -109,7 +106,7 @@ class Seat:
         """
         worker = self.start()
         if not worker.owed:
-            self._restart_clock()
+            self._watch.restart()
         worker.send(command, fields, blobs or (), ForAsker())
 
     def fill(self) -> None:
@@ -128,7 +125,7 @@ class Seat:
             slot = min({0, 1} - {flight.slot for flight in self.flights})
             at = worker.arena.place(slot, block.call, block.level, len(span))
             if not worker.owed:
-                self._restart_clock()
+                self._watch.restart()
             flight = Flight(span, slot, at)
             self.flights.append(flight)
             self._dispatcher.send(worker, flight)
@@ -152,8 +149,7 @@ class Seat:
         worker = self.worker
         if worker is None:
             return
-        busy_ns = time.monotonic_ns() - self._since_ns
-        self._restart_clock()
+        busy_ns = self._watch.restart()
         match answer.owed.purpose:
             case ForHello():
                 self.identity, self.capabilities = check_hello(answer.header, self.launch)
@@ -249,35 +245,12 @@ class Seat:
         worker = self.worker
         if worker is None or not worker.owed:
             return False
-        purpose, now = worker.owed[0].purpose, time.monotonic_ns()
-        if isinstance(purpose, ForBatch | ForProbe):
-            self._look_at_progress(worker, purpose, now)
-        return now - self._since_ns > self._allowed_ms(purpose) * 1_000_000
-
-    def _look_at_progress(
-        self, worker: WorkerProcess, purpose: ForBatch | ForProbe, now_ns: int
-    ) -> None:
-        """
-        Note the progress word; raises ProtocolBreachError if it moved as it must not.
-        """
-        check_size(worker.arena)
-        progress = worker.arena.progress(self._progress_at(purpose))
-        count = len(purpose.flight.span)
-        if isinstance(purpose, ForProbe) and self._dispatcher.probe is not None:
-            count = len(self._dispatcher.probe.block)
-        if not self._progress <= progress <= count + 1:
-            rule = "progress"
-            raise ProtocolBreachError(rule, f"from {self._progress} to {progress} of {count + 1}")
-        if progress != self._progress:
-            self._progress, self._since_ns = progress, now_ns
-
-    def _progress_at(self, purpose: ForBatch | ForProbe) -> int:
-        """
-        Where the progress word of a batch or probe lies.
-        """
-        if isinstance(purpose, ForProbe):
-            return purpose.flight.probes[purpose.which]["progress"]
-        return purpose.flight.at["progress"]
+        purpose = worker.owed[0].purpose
+        if isinstance(purpose, ForBatch):
+            self._watch.look(worker.arena, purpose, len(purpose.flight.span))
+        elif isinstance(purpose, ForProbe) and self._dispatcher.probe is not None:
+            self._watch.look(worker.arena, purpose, len(self._dispatcher.probe.block))
+        return self._watch.beyond(self._allowed_ms(purpose))
 
     def _allowed_ms(self, purpose: Purpose) -> int:
         """
@@ -290,7 +263,7 @@ class Seat:
             case ForBatch(flight):
                 job = flight.span.job
                 deadline_ms = job.block.budget.deadline_ms
-                if not self._progress:
+                if not self._watch.progress:
                     # Before the first case the metered form of the module may be compiled.
                     deadline_ms = max(deadline_ms, modules[job.module].compile_deadline_ms)
                 return deadline_ms
@@ -318,11 +291,12 @@ class Seat:
             self.backlog.replace(span, [span])
         match purpose:
             case ForBatch() | ForProbe():
+                self._failed_starts = 0
                 self._blame(worker, purpose, breach, death)
             case ForLoad():
                 self._failed_load(purpose, death)
             case ForHello() | None:
-                self._failed_start(purpose, death)
+                self._failed_start(death)
             case ForAsker():
                 # The pool tells the caller.
                 pass
@@ -359,8 +333,8 @@ class Seat:
         if worker.arena.resized():
             fallen(self.backlog, span, None, death)
             return
-        progress = worker.arena.progress(self._progress_at(purpose))
-        if death.cause == "deadline" and progress != self._progress:
+        progress = worker.arena.progress(purpose.progress_at)
+        if death.cause == "deadline" and progress != self._watch.progress:
             # It moved on after all, between the last look at it and the kill.
             self.backlog.replace(span, [span])
             return
@@ -375,8 +349,11 @@ class Seat:
         """
         A module that kills the worker twice while it is compiled, or takes too long, is settled.
 
-        The first time nobody is blamed.
+        The first time nobody is blamed. The probe's module is no job's: without it nothing runs.
         """
+        if purpose.module == PROBE_NAME:
+            self._failed_start(death)
+            return
         if death.cause == "signal" and purpose.module not in self._suspect_loads:
             self._suspect_loads.add(purpose.module)
             self.idle_falls.append(death)
@@ -384,15 +361,20 @@ class Seat:
         text = f"compile: {death.word} {death.text}".strip()
         self.backlog.refused[purpose.module, purpose.memory_pages] = (STATUS_OF[death.cause], text)
 
-    def _failed_start(self, purpose: ForHello | None, death: Death) -> None:
+    def _failed_start(self, death: Death) -> None:
         """
         A worker that falls again and again without work is a broken environment.
         """
         self.idle_falls.append(death)
         self._failed_starts += 1
         if self._failed_starts >= FAILED_STARTS:
-            message = f"{self.node.label()}: its worker does not start: {death.word} {death.text}"
-            raise WorkerStartError(message.strip())
+            engine, last = self.node.engine, death.text.strip().splitlines()[-1:]
+            words = ": ".join(filter(None, [death.word or death.cause, *last]))[:300]
+            message = (
+                f"{self.node.label()}: its worker does not start ({words}): run"
+                f" `weavegate engines install --again {engine.name}@{engine.version}`"
+            )
+            raise WorkerStartError(message)
 
     def dismiss(self) -> None:
         """

@@ -16,6 +16,7 @@ from conformance.differential.findings import RunFinding
 from conformance.differential.records import Allowance
 from reports.model import AllowanceReport
 from weavegate.execution import Executor
+from weavegate.exits import Exit, WeavegateError
 from weavegate.findings_files import find_module, read_finding
 from weavegate.nodes import Participant
 from weavegate.replaying import run_replay
@@ -42,6 +43,29 @@ class Allowed:
         if path is None and not file.exists():
             return cls((), SHIPPED)
         return cls(read_allowance_file(file), file.parent)
+
+    def require_evidence(self, nodes: Sequence[Participant]) -> None:
+        """
+        Refuse allowances about *nodes* whose evidence is not there; raises WeavegateError.
+        """
+        for allowance in self.allowances:
+            if any(fnmatchcase(item.node.label(), allowance.nodes) for item in nodes):
+                path = self._evidence(allowance)
+                if not path.is_file():
+                    sentence = (
+                        f"the allowance for {allowance.nodes} names {allowance.evidence} as its"
+                        f" evidence, but there is no {path}: put the finding's file and its module"
+                        " there"
+                    )
+                    raise WeavegateError(sentence, Exit.USAGE)
+                read_finding(path)
+
+    def _evidence(self, allowance: Allowance) -> Path:
+        """
+        Where the finding lies that an allowance gives as its evidence.
+        """
+        name = allowance.evidence.replace(":", "-") + ".json"
+        return self.folder / "findings" / name
 
     def cover(self, findings: Sequence[RunFinding], as_of: date) -> list[Allowance | None]:
         """
@@ -88,8 +112,7 @@ class Allowed:
         """
         Whether the evidence finding still shows.
         """
-        name = allowance.evidence.replace(":", "-") + ".json"
-        finding = read_finding(self.folder / "findings" / name)
+        finding = read_finding(self._evidence(allowance))
         data = find_module(finding.module_sha256, [self.folder / "findings", *seen_modules])
         executor.pool.add_module(finding.module_sha256, data)
         pairs = [(nodes[seat].node, nodes[seat].launch) for seat in sorted(seats)]

@@ -32,6 +32,7 @@ from runners.records import Identity, Node
 from weavegate import summary
 from weavegate.accuracy import against_expected, measure_accuracy
 from weavegate.allowing import Allowed
+from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
 from weavegate.faithful import Fidelity, check_fidelity, unfaithful_findings
@@ -40,6 +41,7 @@ from weavegate.flaky import flaky_findings
 from weavegate.judging import Judge, RunRecord
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
+from weavegate.refusals import require_callable
 from weavegate.shrinking import MOST_FINDINGS, Shrinker
 from weavegate.subject import Subject, load_subject
 
@@ -106,9 +108,11 @@ def certify(
     subject = load_subject(options.argument, options.manifest, options.expect)
     catalog = catalog or Catalog.load()
     environments = environments or Environments(catalog)
+    allowed = Allowed.read(options.allowances)
     asked = _participants(options, subject, catalog, environments)
     profile = _profile(options, subject)
     present, absent = _who_can(asked, subject, profile)
+    allowed.require_evidence(present)
     size = options.size or EFFORTS[options.effort]
     corpus = _corpus(subject, size, options.seed)
     with ExitStack() as stack:
@@ -123,9 +127,11 @@ def certify(
         judge = Judge(subject, present, executor, _vote_profile(profile), ticker.step)
         ticker.plan(_plan(judge, corpus, present))
         record = judge.judge(corpus)
+        require_callable(subject.path, [v.outcome for _, j in record.judged for v in j.voices])
         keys = list(executor.keys)
         ticker.say("judging")
-        work = _Work(options, subject, present, executor, record, _vote_profile(profile), profile)
+        voted = _vote_profile(profile)
+        work = _Work(options, subject, present, executor, record, voted, profile, allowed)
         return work.report(identities, absent, corpus, size, store.digest(keys), started, ticker)
 
 
@@ -215,7 +221,10 @@ def _open_evidence(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        sentence = f"{path.parent}: cannot be made: {error.strerror}: choose another --out"
+        option = "--evidence" if options.evidence else "--out"
+        sentence = (
+            f"{path.parent}: cannot be made a folder ({error.strerror}): choose another {option}"
+        )
         raise WeavegateError(sentence, Exit.USAGE) from error
     return open_store(path, options.evidence_pages)
 
@@ -247,6 +256,7 @@ class _Work:
     record: RunRecord
     vote_profile: NanProfile
     profile: str
+    allowed: Allowed
 
     def report(
         self,
@@ -265,14 +275,13 @@ class _Work:
         fidelity = check_fidelity(subject, record.judged, self.executor.store)
         found = self._findings(fidelity)
         as_of = options.as_of or datetime.now(UTC).date()
-        allowed = Allowed.read(options.allowances)
-        covers = allowed.cover(found, as_of)
+        covers = self.allowed.cover(found, as_of)
         if found:
             ticker.say(f"shrinking {min(len(found), options.shrink_most)} findings")
         found = self._shrunk(found, covers)
         reports = [self._save(f, cover) for f, cover in zip(found, covers, strict=True)]
         folders = [Path(__file__).resolve().parent.parent / "vectors"]
-        allowances = allowed.states(covers, self.nodes, self.executor, as_of, folders)
+        allowances = self.allowed.states(covers, self.nodes, self.executor, as_of, folders)
         accuracy = measure_accuracy(subject, record.judged)
         expected = against_expected(subject, record.judged)
         verdicts = (
@@ -309,11 +318,12 @@ class _Work:
         """
         What fell and was the same when it was run again; what fell while it had nothing to do.
         """
-        told = list(self.executor.unstable)
-        for seat, participant in enumerate(self.nodes):
-            for death in self.executor.pool.idle_falls(seat):
-                told.append(f"{participant.node.label()}: {death.word} between cases")
-        return told
+        return self.executor.unstable + [
+            f"{participant.node.label()}: {death.word} between cases"
+            for seat, participant in enumerate(self.nodes)
+            for death in self.executor.pool.idle_falls(seat)
+            if death.cause == "signal"
+        ]
 
     def _findings(self, fidelity: Fidelity) -> list[RunFinding]:
         """
@@ -332,6 +342,14 @@ class _Work:
         )
         found += flaky_findings(
             self.executor.flaky, self.nodes, self.subject.shapes, self.vote_profile
+        )
+        found += idle_breaches(
+            self.executor.pool,
+            self.nodes,
+            [part for part, _ in self.record.judged],
+            self.subject.shapes,
+            self.vote_profile,
+            self.subject.sha256,
         )
         return [self._readable(item) for item in found]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from reports.console import print_report
+from reports.escapes import shortened, visible
 from reports.html import html_page
 from reports.json_report import json_text
 from reports.junit import junit_xml
@@ -28,6 +28,7 @@ from weavegate.replay_job import replay
 from weavegate.run_job import run_once
 from weavegate.simulate_job import Options as SimulateOptions
 from weavegate.simulate_job import run_simulation
+from weavegate.terminal import Output
 
 _EXITS = """
 \b
@@ -37,10 +38,29 @@ here); 130 interrupted.
 """
 
 
+_SENTENCE = 2000
+"""Most characters of an error; a sentence that quotes a name of megabytes helps nobody."""
+
+
 class _Group(click.Group):
     """
     A group whose commands print one sentence for every error that is not ours to debug.
     """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """
+        Run the program; wrong usage becomes a sentence too.
+        """
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(*args, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            status = Exit.USAGE
+        except click.ClickException as error:
+            _complain(_usage(error))
+            status = Exit.USAGE
+        sys.exit(int(status or Exit.PASS))
 
     def invoke(self, ctx: click.Context) -> Any:
         """
@@ -50,11 +70,28 @@ class _Group(click.Group):
             with plainly():
                 return super().invoke(ctx)
         except WeavegateError as error:
-            click.echo(f"weavegate: {error}", err=True)
+            _complain(str(error))
             ctx.exit(int(error.status))
         except (KeyboardInterrupt, click.Abort):
-            click.echo("weavegate: interrupted: what was gathered so far is kept", err=True)
+            _complain("interrupted: what was gathered so far is kept, run it again to go on")
             ctx.exit(int(Exit.INTERRUPTED))
+
+
+def _complain(sentence: str) -> None:
+    """
+    One line on standard error, whatever characters names and paths bring into it.
+    """
+    click.echo(f"weavegate: {shortened(sentence, _SENTENCE)}", err=True)
+
+
+def _usage(error: click.ClickException) -> str:
+    """
+    Click's complaint as one sentence that says where to read on.
+    """
+    message = error.format_message().rstrip(".")
+    sentence = message[:1].lower() + message[1:]
+    context = getattr(error, "ctx", None)
+    return sentence if context is None else f"{sentence}: see `{context.command_path} --help`"
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
@@ -100,34 +137,50 @@ _ENGINE = click.option(
 @_ENGINE
 @click.option("--expect", type=_PATH, metavar="ROWS.npz", help="Arrays inputs, expected, labels.")
 @click.option(
-    "--nan", type=click.Choice(["exact", "canonical", "cosmwasm", "deterministic", "free"])
+    "--nan",
+    type=click.Choice(["exact", "canonical", "cosmwasm", "deterministic", "free"]),
+    help="Which NaN bits count as equal [default: the manifest's, else exact].",
 )
-@click.option("--effort", type=click.Choice(sorted(EFFORTS)), default="quick", show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--effort", type=click.Choice(sorted(EFFORTS)), default="quick", show_default=True,
+              help="How many cases: quick in seconds, release before a release.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
+              help="Inputs are drawn from it: one seed, the same cases.")  # fmt: skip
 @click.option("--out", type=_PATH, help="Folder of reports [default: weavegate-out/NAME].")
 @click.option("--evidence", type=_PATH, help="Evidence file [default: OUT/evidence.sqlite].")
 @click.option("--allowances", type=_PATH, help="Allowances instead of the shipped ones.")
-@click.option("--as-of", callback=_date, metavar="DATE", help="Judge expiries on this day.")
+@click.option(
+    "--as-of",
+    callback=_date,
+    metavar="DATE",
+    help="Judge expiries on this day, such as 2026-12-31 [default: today].",
+)
 @click.option("--again", is_flag=True, help="Run what is stored as well, to find flaky engines.")
 def certify_command(module: Path, out: Path | None, **given: Any) -> None:
-    """
+    r"""
     Certify MODULE: the same bits on every engine, and the right ones.
 
     MODULE is a .wasm with a model.toml beside it (or --manifest), or a folder that holds both.
     Writes report.json, report.html, junit.xml and findings/ into OUT; evidence is kept there too,
     so a second run of the same thing is instant and an interrupted one continues.
+
+    \b
+    Examples:
+      weavegate certify vectors/models/digits-mlp-tanh
+      weavegate certify model.wasm --manifest model.toml --expect rows.npz --out certified
+      weavegate certify MODEL --engine wasmtime --engine wasmer/llvm --engine pywasm
+      weavegate certify MODEL --effort release --seed 7 --as-of 2026-12-31
     """
     target = out or Path("weavegate-out") / (
         module.resolve().stem if module.suffix else module.resolve().name
     )
     command = shlex.join(["weavegate", *sys.argv[1:]])
     options = Options(argument=module, out=target, command=command, **given)
-    console = Console(stderr=True)
-    with ticking(console) as ticker:
+    with ticking(Output(stderr=True)) as ticker:
         report = certify(options, ticker)
     write_reports(target, report)
-    print_report(report, Console())
-    click.echo(f"reports: {target}/report.html, report.json, junit.xml")
+    console = Output()
+    print_report(report, console)
+    console.say(f"reports: {visible(str(target))}/report.html, report.json, junit.xml")
     click.get_current_context().exit(report.exit_code)
 
 
@@ -147,14 +200,21 @@ def write_reports(folder: Path, report: Report) -> None:
 @click.argument("module", type=_PATH)
 @click.option("--input", "input_file", type=_PATH, required=True, metavar="BITS.json",
               help='{"entry": NAME, "input": ["f64:3ff8000000000000", ...]}')  # fmt: skip
-@click.option("--manifest", type=_PATH)
+@click.option("--manifest", type=_PATH, help="The manifest, if it is not model.toml beside MODULE.")
 @_ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Outcomes as JSON.")
 def run_command(**given: Any) -> None:
-    """
+    r"""
     Run one case of MODULE on chosen engines and show the outcomes side by side.
+
+    Values are bits, not decimals: f64:3ff8000000000000 is 1.5. Exit status 1: the nodes differ.
+
+    \b
+    Examples:
+      weavegate run MODEL --input case.json
+      weavegate run MODEL --input case.json --engine wasmtime --engine wasmer/llvm --json
     """
-    click.get_current_context().exit(run_once(Console(), **given))
+    click.get_current_context().exit(run_once(Output(), **given))
 
 
 @main.command("replay", epilog=_EXITS)
@@ -162,12 +222,17 @@ def run_command(**given: Any) -> None:
 @click.option("--module", type=_PATH, help="The module, if it is not beside the finding.")
 @_ENGINE
 def replay_command(**given: Any) -> None:
-    """
+    r"""
     Reproduce one FINDING from its file, on the nodes that it names.
 
     Exit status 1: it shows again. 0: it does not.
+
+    \b
+    Examples:
+      weavegate replay weavegate-out/NAME/findings/finding-0123456789abcdef.json
+      weavegate replay finding.json --module model.wasm --engine wasmtime@50.0.1 --engine wasmer
     """
-    click.get_current_context().exit(replay(Console(), **given))
+    click.get_current_context().exit(replay(Output(), **given))
 
 
 def _powers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...]:
@@ -200,7 +265,7 @@ def simulate_command(**given: Any) -> None:
     height, transaction, key and bits that differ are named. One seed, one event log, byte for byte:
     OUT/events.jsonl. Findings are written to OUT/findings/.
     """
-    click.get_current_context().exit(run_simulation(SimulateOptions(**given), Console()))
+    click.get_current_context().exit(run_simulation(SimulateOptions(**given), Output()))
 
 
 @main.command("init", epilog=_EXITS)
@@ -209,32 +274,50 @@ def simulate_command(**given: Any) -> None:
     "--write", is_flag=True, help="Write model.toml beside MODULE instead of printing it."
 )
 def init_command(module: Path, *, write: bool) -> None:
-    """
+    r"""
     Inspect the exports and imports of MODULE and draft a manifest with comments.
+
+    Lines of the draft that are marked GUESS need your eye. A model.toml that is there is never
+    overwritten.
+
+    \b
+    Examples:
+      weavegate init model.wasm
+      weavegate init model.wasm --write
     """
-    click.echo(draft(module, write=write), nl=False)
+    Output().say(draft(module, write=write).rstrip("\n"))
 
 
 @main.group("engines", invoke_without_command=True, epilog=_EXITS)
 @click.pass_context
 def engines_group(context: click.Context) -> None:
-    """
+    r"""
     What is installed, what is missing and how to get it.
+
+    \b
+    Examples:
+      weavegate engines                   what there is
+      weavegate engines install --core    the three core engines
     """
     if context.invoked_subcommand is None:
-        print_engines(Console())
+        print_engines(Output())
 
 
 @engines_group.command("install", epilog=_EXITS)
 @click.argument("engines", nargs=-1, metavar="[ENGINE]...")
 @click.option("--core", is_flag=True, help="The three core engines.")
-def install_command(engines: tuple[str, ...], *, core: bool) -> None:
-    """
+@click.option("--again", is_flag=True, help="Make the environment anew: the old one is damaged.")
+def install_command(engines: tuple[str, ...], *, core: bool, again: bool) -> None:
+    r"""
     Install engines, each version in an environment of its own.
 
-    For example: weavegate engines install wasmtime@17.0.0
+    \b
+    Examples:
+      weavegate engines install --core
+      weavegate engines install wasmtime@17.0.0 wasm3
+      weavegate engines install --again wasmer@1.1.0
     """
     if not engines and not core:
         message = "name an engine, such as wasmtime@17.0.0, or give --core"
         raise click.UsageError(message)
-    install_engines(engines, core=core, say=lambda text: click.echo(text, err=True))
+    install_engines(engines, core=core, again=again, say=lambda text: click.echo(text, err=True))

@@ -14,7 +14,9 @@ from runners.catalog import Catalog
 from runners.environments import EngineStatus, Environments
 
 
-def install_engines(engines: Sequence[str], *, core: bool, say: Callable[[str], None]) -> None:
+def install_engines(
+    engines: Sequence[str], *, core: bool, again: bool, say: Callable[[str], None]
+) -> None:
     """
     Install engines by name; all are resolved before the first is touched.
     """
@@ -23,7 +25,7 @@ def install_engines(engines: Sequence[str], *, core: bool, say: Callable[[str], 
     wanted = [catalog.resolve(text) for text in engines]
     wanted += list(catalog.core()) if core else []
     for engine in wanted:
-        environments.install(engine, say)
+        environments.install(engine, say, again=again)
 
 
 def print_engines(console: Console) -> None:
@@ -38,9 +40,12 @@ def print_engines(console: Console) -> None:
         if not chosen:
             continue
         console.print(Text(title, style="bold"))
-        table = Table("engine", "inside", "family", "what it can do", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for name in ("engine", "inside", "family", "what it can do"):
+            table.add_column(name, overflow="fold")
         for line in chosen:
-            table.add_row(str(line.engine), _inside(line), _family(line), _abilities(line))
+            cells = (str(line.engine), _inside(line), _family(line), _abilities(line))
+            table.add_row(*(Text(cell) for cell in cells))
         console.print(table)
         console.print()
 

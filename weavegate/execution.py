@@ -4,21 +4,25 @@ Puts blocks to nodes: from evidence where it is there, else through the pool, ke
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conformance.evidence.answers import Stored
-from conformance.evidence.keys import BlockKey, block_key
+from conformance.evidence.keys import BlockKey, block_key, case_digest
 from conformance.evidence.store import EvidenceStore
 from runners.blocks import BlockOutcome, CaseBlock
 from runners.instances import cases_per_instance
 from runners.pool import Pool
 from runners.records import Identity, Level, Node
+from runners.status import Status
+
+MOST_LATE: Final = 3
+"""Cases of one entry that may time out on a node before its other blocks are not run any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +89,19 @@ class Executor:
 
         Raises EvidenceError when evidence cannot be kept; what was kept stays.
         """
-        waiting: dict[int, deque[tuple[Task, BlockKey]]] = {}
+        waiting: dict[int, deque[Task]] = {}
         for task in tasks:
-            key = block_key(
-                task.module_sha256, task.block, self.nodes[task.seat], self.identities[task.seat]
-            )
-            self.keys.append((key, task.block.level))
-            waiting.setdefault(task.seat, deque()).append((task, key))
+            waiting.setdefault(task.seat, deque()).append(task)
+        digests: dict[int, str] = {}
         flying: dict[int, _Flying] = {}
+        late: Counter[tuple[int, str]] = Counter()
         while any(waiting.values()) or flying:
             for seat, queue in waiting.items():
                 while queue and self.pool.has_room(seat):
-                    task, key = queue.popleft()
-                    flight = self._start(task, key)
+                    task = queue.popleft()
+                    key = self._key(task, digests)
+                    given_up = late[seat, task.block.call.entry] >= MOST_LATE
+                    flight = self._start(task, key, given_up=given_up)
                     if isinstance(flight, Done):
                         seen(flight)
                     else:
@@ -106,7 +110,28 @@ class Executor:
                 done = self._land(
                     flying.pop(completion.ticket), completion.outcome, completion.busy_ns
                 )
+                timed_out = np.count_nonzero(done.outcome.status == Status.TIMED_OUT)
+                late[done.task.seat, done.task.block.call.entry] += int(timed_out)
                 seen(done)
+
+    def _key(self, task: Task, digests: dict[int, str]) -> BlockKey:
+        """
+        The key of a task; *digests* are those of blocks that another node was asked before.
+
+        Made when the task's turn has come: workers are busy by then.
+        """
+        block, seat = task.block, task.seat
+        if id(block) not in digests:
+            digests[id(block)] = case_digest(block)
+        key = block_key(
+            task.module_sha256,
+            block,
+            self.nodes[seat],
+            self.identities[seat],
+            case_sha256=digests[id(block)],
+        )
+        self.keys.append((key, block.level))
+        return key
 
     def run(self, tasks: Sequence[Task]) -> list[Done]:
         """
@@ -116,15 +141,17 @@ class Executor:
         self.execute(tasks, lambda done: found.__setitem__(id(done.task), done))
         return [found[id(task)] for task in tasks]
 
-    def _start(self, task: Task, key: BlockKey) -> Done | _Flying:
+    def _start(self, task: Task, key: BlockKey, *, given_up: bool) -> Done | _Flying:
         """
-        Serve a task from evidence, or submit what is missing of it.
+        Serve a task from evidence, or submit what is missing of it unless its node is given up.
         """
         stored = None if self.again else self.store.lookup(key, task.block.level)
         if stored is not None and stored.attempts > 1:
             self._remember_flaky(task, key, stored.attempts)
         if stored is not None and stored.complete:
             return Done(task, stored.outcome, key, 0, 0)
+        if given_up:
+            return Done(task, _unrun(task.block), key, len(task.block), 0)
         rows: NDArray[np.int64] | None = None
         if stored is not None and cases_per_instance(self.nodes[task.seat].policy) == 1:
             rows = stored.missing
@@ -190,6 +217,17 @@ class _Flying:
     key: BlockKey
     rows: NDArray[np.int64] | None
     stored: BlockOutcome | None
+
+
+def _unrun(block: CaseBlock) -> BlockOutcome:
+    """
+    The outcome of a block that nobody was asked: a deadline for each case would take for ever.
+    """
+    return BlockOutcome(
+        status=np.zeros(len(block), np.uint8),
+        outputs=np.zeros((len(block), block.call.output_bytes), np.uint8),
+        details={0: "not run: too many cases before it timed out"},
+    )
 
 
 def subset(block: CaseBlock, rows: NDArray[np.int64]) -> CaseBlock:

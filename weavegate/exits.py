@@ -4,6 +4,7 @@ Exit codes, and the one error that the command line prints.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -21,9 +22,10 @@ from runners.arena import BatchTooLargeError
 from runners.artifacts import NoArtifactError
 from runners.bits import BadBitsError
 from runners.catalog import UnknownEngineError
-from runners.environments import InstallError, MissingEngineError
+from runners.environments import MissingEngineError
 from runners.instances import BadPolicyError
 from runners.interpreters import MissingInterpreterError
+from runners.markers import InstallError
 from runners.pool import WorkerLostError, WorkerStartError
 from runners.records import BadEngineIdError
 
@@ -79,9 +81,28 @@ def plainly() -> Iterator[None]:
     except _UNDECIDED as error:
         raise WeavegateError(str(error), Exit.UNDECIDED) from error
     except EvidenceFullError as error:
-        sentence = f"{error}; what was gathered so far is kept: make room and run again"
-        raise WeavegateError(sentence, Exit.UNDECIDED) from error
+        raise WeavegateError(
+            f"{error}, and the next run goes on from there", Exit.UNDECIDED
+        ) from error
     except EvidenceUnwritableError as error:
         raise WeavegateError(str(error), Exit.USAGE) from error
     except EvidenceError as error:
         raise WeavegateError(str(error), Exit.USAGE) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise WeavegateError(_of_system(error), Exit.UNDECIDED) from error
+    except MemoryError as error:
+        sentence = "the memory of this machine does not suffice: give it more, or ask for less"
+        raise WeavegateError(sentence, Exit.UNDECIDED) from error
+
+
+def _of_system(error: OSError) -> str:
+    """
+    A sentence about something that the operating system refused.
+    """
+    what = f"{error.filename}: " if error.filename is not None else ""
+    return (
+        f"{what}{error.strerror or error}: check rights, disk space and limits (`ulimit -a`), and"
+        " run it again"
+    )

@@ -8,11 +8,25 @@ import hashlib
 import os
 import shlex
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from conformance.differential.records import Finding
+from runners.bits import parse_bytes
+from runners.instances import BadPolicyError, cases_per_instance
 from weavegate.exits import Exit, WeavegateError
+
+SCHEMA: Final = 1
+"""The form of findings that this weavegate writes and reads."""
+
+
+class _Header(msgspec.Struct, frozen=True):
+    """
+    What every form of a finding has.
+    """
+
+    schema: int
 
 
 def finding_name(finding: Finding) -> str:
@@ -39,7 +53,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
-        sentence = f"{path}: cannot be written: {error.strerror}: choose another folder with --out"
+        sentence = f"{path}: cannot be written ({error.strerror}): choose another folder"
         raise WeavegateError(sentence, Exit.USAGE) from error
 
 
@@ -59,13 +73,43 @@ def read_finding(path: Path) -> Finding:
     Read a finding's file; raises WeavegateError.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Finding)
+        data = path.read_bytes()
     except OSError as error:
-        sentence = f"{path}: cannot be read: {error.strerror}"
+        sentence = f"{path}: cannot be read ({error.strerror}): name the .json file of a finding"
         raise WeavegateError(sentence, Exit.USAGE) from error
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        sentence = f"{path}: is not a finding of weavegate: {error}"
+    try:
+        schema = msgspec.json.decode(data, type=_Header).schema
+        if schema > SCHEMA:
+            sentence = (
+                f"{path}: was written by a newer weavegate (schema {schema}, this one reads"
+                f" {SCHEMA}): replay it with that one"
+            )
+            raise WeavegateError(sentence, Exit.USAGE)
+        finding = msgspec.json.decode(data, type=Finding)
+        _check(finding, schema)
+    except (ValueError, BadPolicyError) as error:
+        sentence = f"{path}: is not a finding of weavegate ({error}): name the .json file of one"
         raise WeavegateError(sentence, Exit.USAGE) from error
+    return finding
+
+
+def _check(finding: Finding, schema: int) -> None:
+    """
+    Refuse a finding that cannot be replayed; raises ValueError or BadPolicyError.
+    """
+    call = finding.call
+    cases_per_instance(finding.policy)
+    if schema != SCHEMA:
+        message = f"there is no schema {schema}"
+    elif not finding.history or not finding.observed:
+        message = "it needs at least one case in `history` and one node in `observed`"
+    elif any(len(parse_bytes(row)) != call.input_bytes for row in finding.history):
+        message = f"a row of `history` must have {call.input_bytes} bytes"
+    elif finding.expected and len(parse_bytes(finding.expected)) != call.output_bytes:
+        message = f"`expected` must have {call.output_bytes} bytes"
+    else:
+        return
+    raise ValueError(message)
 
 
 def find_module(sha256: str, folders: list[Path]) -> bytes:

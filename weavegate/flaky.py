@@ -36,7 +36,7 @@ def flaky_findings(
         pairs = [(flaky, row) for flaky in group for row in flaky.rows]
         flaky, row = min(pairs, key=_weight)
         ids = tuple(sorted({_case_id(*pair) for pair in pairs}))
-        reason = f"{label} gave two outcomes for one and the same case ({len(ids)} cases)."
+        reason = f"{label} gave two outcomes for one and the same case."
         blame = Blame("engine", (label,), reason)
         participant, shape = nodes[flaky.task.seat], shapes[entry]
         earlier, later = (
@@ -57,7 +57,7 @@ def _weight(pair: tuple[Flaky, int]) -> tuple[int, int]:
     return int(np.count_nonzero(flaky.task.block.inputs[row])), _case_id(flaky, row)
 
 
-def _seen(  # noqa: PLR0913, PLR0917 - what a finding is made of
+def _seen(
     flaky: Flaky,
     row: int,
     outcome: BlockOutcome,

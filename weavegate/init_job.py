@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conformance.manifest.draft import draft_manifest
+from conformance.manifest.errors import BadSubjectError
 from conformance.manifest.locate import locate
 from weavegate.exits import Exit, WeavegateError
 from weavegate.findings_files import write_atomically
@@ -19,7 +20,11 @@ def draft(path: Path, *, write: bool) -> str:
     """
     located = locate(path, need_manifest=False)
     _, _, module = read_module(located.wasm_path)
-    text = draft_manifest(module, located.wasm_path.name)
+    try:
+        text = draft_manifest(module, located.wasm_path.name)
+    except BadSubjectError as error:
+        sentence = f"{located.wasm_path}: {error}"
+        raise WeavegateError(sentence, Exit.USAGE) from error
     if not write:
         return text
     target = located.wasm_path.parent / "model.toml"

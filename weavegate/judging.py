@@ -80,6 +80,9 @@ class Judge:
                 for seat in range(len(self.nodes))
                 if (place, seat) in outcomes
             ]
+            if not voices:
+                # Bulk cases are not for interpreters, and nobody else was asked.
+                continue
             result = self._vote(part, voices)
             if part.stratum is Stratum.BULK and result.disagreements:
                 voices += self._escalate(place, part, result, record)

@@ -16,6 +16,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from weavegate.certify import Ticker
 
@@ -27,11 +28,11 @@ def ticking(console: Console) -> Iterator[Ticker]:
     """
     if not console.is_terminal:
         yield Ticker(
-            lambda text: console.print(text + " ..."), _planned(console), lambda _, __: None
+            lambda text: _line(console, f"{text} ..."), _planned(console), lambda _, __: None
         )
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -51,6 +52,13 @@ def ticking(console: Console) -> Iterator[Ticker]:
         yield Ticker(lambda text: bars.update(status, description=text), plan, step)
 
 
+def _line(console: Console, text: str) -> None:
+    """
+    One line, in which nothing is taken for markup: labels have brackets.
+    """
+    console.print(Text(text), soft_wrap=True)
+
+
 def _planned(console: Console) -> Callable[[Sequence[tuple[str, int]]], None]:
     """
     Say once what each node will see.
@@ -58,6 +66,6 @@ def _planned(console: Console) -> Callable[[Sequence[tuple[str, int]]], None]:
 
     def plan(nodes: Sequence[tuple[str, int]]) -> None:
         for label, cases in nodes:
-            console.print(f"  {label}: {cases:,} cases")
+            _line(console, f"  {label}: {cases:,} cases")
 
     return plan

@@ -14,6 +14,7 @@ from rich.console import Console
 from conformance.differential.outcomes import outcome_at
 from conformance.differential.records import Finding, Observed
 from conformance.evidence.store import EvidenceStore
+from conformance.manifest.locate import locate
 from reports.console_findings import print_finding
 from reports.model import FindingReport
 from runners.catalog import Catalog
@@ -22,10 +23,11 @@ from runners.launch import Launch
 from runners.pool import Pool
 from runners.records import Node
 from weavegate.execution import Executor
-from weavegate.exits import Exit
+from weavegate.exits import Exit, WeavegateError
 from weavegate.findings_files import find_module, read_finding, replay_line
 from weavegate.probing import fpu_probe
 from weavegate.replaying import Replay, replay_node, run_replay
+from weavegate.subject import read_module
 
 
 def replay(
@@ -41,9 +43,9 @@ def replay(
     record = read_finding(finding)
     vectors = Path(__file__).resolve().parent.parent / "vectors"
     data = (
-        module.read_bytes()
-        if module is not None
-        else find_module(record.module_sha256, [finding.resolve().parent, vectors])
+        find_module(record.module_sha256, [finding.resolve().parent, vectors])
+        if module is None
+        else _named_module(module, record)
     )
     nodes = _nodes(record, engines, launches)
     result = _run(record, nodes, data)
@@ -57,6 +59,20 @@ def replay(
         return int(Exit.FINDINGS)
     console.print("the finding does not show: these nodes no longer do what it says")
     return int(Exit.PASS)
+
+
+def _named_module(path: Path, record: Finding) -> bytes:
+    """
+    The module that the user names, which must be the one of the finding.
+    """
+    data, sha256, _ = read_module(locate(path, need_manifest=False).wasm_path)
+    if sha256 != record.module_sha256:
+        sentence = (
+            f"{path}: its SHA-256 is {sha256}, but the finding is about the module"
+            f" {record.module_sha256}: name that one"
+        )
+        raise WeavegateError(sentence, Exit.USAGE)
+    return data
 
 
 def _nodes(

@@ -12,19 +12,23 @@ import msgspec
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from conformance.differential.outcomes import outcome_at
 from conformance.differential.vote import Voice, vote
 from conformance.manifest.calls import input_columns
-from runners.bits import WIDTH_BYTES, parse_bits
+from reports.escapes import shortened, visible
+from runners.bits import WIDTH_BYTES, BadBitsError, parse_bits
 from runners.blocks import BlockOutcome, CaseBlock
 from runners.catalog import Catalog
+from runners.cell import CellLimits
 from runners.environments import Environments
 from runners.pool import Pool
 from runners.records import Budget, Level, Outcome
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
+from weavegate.refusals import require_callable
 from weavegate.subject import Subject, load_subject
 
 
@@ -55,7 +59,8 @@ def run_once(
     block = _block(subject, input_file)
     catalog = Catalog.load()
     nodes = choose(engines, "fresh", catalog, Environments(catalog))
-    with Pool([(n.node, n.launch) for n in nodes], probe=fpu_probe()) as pool:
+    limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
+    with Pool([(n.node, n.launch) for n in nodes], limits=limits, probe=fpu_probe()) as pool:
         pool.identities()
         pool.add_module(subject.sha256, subject.data, subject.manifest.run.compile_deadline_ms)
         outcomes: dict[int, BlockOutcome] = {}
@@ -63,6 +68,7 @@ def run_once(
             pool.submit(seat, subject.sha256, block)
         for done in pool.drain():
             outcomes[done.seat] = done.outcome
+    require_callable(subject.path, list(outcomes.values()))
     voices = [Voice(n.node, n.launch.families, outcomes[s]) for s, n in enumerate(nodes)]
     result = vote(block, subject.shapes[block.call.entry], voices, "exact", 0)
     shown = [outcome_at(outcomes[s], 0, block.call, block.level) for s in range(len(nodes))]
@@ -91,7 +97,10 @@ def _block(subject: Subject, path: Path) -> CaseBlock:
     entries = {call.entry: call for call in subject.calls}
     entry = given.entry or (next(iter(entries)) if len(entries) == 1 else "")
     if entry not in entries:
-        sentence = f"{path}: entry {entry!r} is none of {', '.join(list(entries)[:8])}"
+        sentence = (
+            f"{path}: entry {shortened(entry)!r} is none of"
+            f" {', '.join(shortened(name) for name in list(entries)[:8])}"
+        )
         raise WeavegateError(sentence, Exit.USAGE)
     call = entries[entry]
     row = _row(subject, entry, given.input, path)
@@ -108,12 +117,19 @@ def _row(subject: Subject, entry: str, values: Sequence[str], path: Path) -> byt
     columns = input_columns(subject.manifest, entry)
     wanted = [dtype for _, dtype, count in columns for _ in range(count)]
     if len(values) != len(wanted):
-        sentence = f"{path}: {entry} takes {len(wanted)} values, {len(values)} are given"
+        sentence = (
+            f"{path}: the wrong number of values: {entry} takes {len(wanted)},"
+            f" {len(values)} given"
+        )
         raise WeavegateError(sentence, Exit.USAGE)
     slots = subject.manifest.run.entry is None
     row = bytearray()
     for place, (text, dtype) in enumerate(zip(values, wanted, strict=True)):
-        told, bits = parse_bits(text)
+        try:
+            told, bits = parse_bits(text)
+        except BadBitsError as error:
+            sentence = f"{path}: value {place}: {error}: {entry} takes {dtype}, as bits"
+            raise WeavegateError(sentence, Exit.USAGE) from error
         if told != dtype:
             sentence = f"{path}: value {place} is {told}, {entry} takes {dtype}"
             raise WeavegateError(sentence, Exit.USAGE)
@@ -139,11 +155,14 @@ def _print(
     A column for each group of nodes with one outcome, a row for each thing observed.
     """
     for seat, (node, outcome) in enumerate(zip(nodes, shown, strict=True)):
-        table = Table(title=node.node.label(), title_justify="left", show_header=False, box=None)
+        console.print(Text(node.node.label(), style="bold"), soft_wrap=True)
+        table = Table(show_header=False, box=None)
+        table.add_column()
+        table.add_column(overflow="fold")
         for name, value in _lines(outcome):
-            table.add_row(name, value)
+            table.add_row(Text(name), Text(value))
         for text in outcomes[seat].details.values():
-            table.add_row("its words", text)
+            table.add_row("its words", Text(visible(text)))
         console.print(table)
 
 
@@ -153,7 +172,9 @@ def _lines(outcome: Outcome) -> list[tuple[str, str]]:
     """
     kind = msgspec.to_builtins(outcome.kind)
     lines = [("outcome", str(kind.pop("type")))]
-    lines += [(name, ", ".join(v) if isinstance(v, list) else str(v)) for name, v in kind.items()]
+    lines += [
+        (name, ", ".join(v) if isinstance(v, list | tuple) else str(v)) for name, v in kind.items()
+    ]
     for name in ("memory_sha256", "pages", "globals", "gas", "host_calls"):
         value = msgspec.to_builtins(getattr(outcome, name))
         if isinstance(value, dict):

@@ -96,6 +96,17 @@ class PoolExecutor:
                 self.unstable.append(f"{label}: {signal}, not repeated")
         return found
 
+    def told(self) -> list[str]:
+        """
+        What fell and was well when it was run again, and what fell while it had nothing to do.
+        """
+        idle = [
+            f"{label}: {death.word} between cases"
+            for seat, label in enumerate(self.labels)
+            for death in self.pool.idle_falls(seat)
+        ]
+        return self.unstable + idle
+
 
 @dataclass(frozen=True, slots=True)
 class _Network:
@@ -242,7 +253,8 @@ def _carry_out(
             step(event)
 
         executor = PoolExecutor(pool, labels)
-        return simulate(plan, executor, tell), executor.unstable
+        result = simulate(plan, executor, tell)
+        return result, executor.told()
 
 
 @contextmanager

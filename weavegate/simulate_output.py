@@ -28,7 +28,7 @@ from conformance.network.events import (
     Voted,
 )
 from conformance.network.simulation import RunResult
-from conformance.network.verdicts import difference_words
+from conformance.network.verdicts import place_words
 from reports.console_findings import print_finding
 from reports.escapes import visible
 from reports.model import FindingReport
@@ -109,7 +109,7 @@ class Timeline:
             case Fell():
                 words = f"{event.validator} {event.what} at transaction {event.transaction}: out"
             case Differed():
-                words = difference_words(event)
+                words = place_words(event.first)
             case Halted():
                 words = f"{event.validator} does not hold what was committed: halted"
             case _:
@@ -165,6 +165,10 @@ def print_run(
         _print_plan(console, timeline.plan)
         total = sum(member.power for member in timeline.plan.validators)
         console.print(_timeline_table(timeline.stretches(), total))
+        for height in timeline.heights:
+            for note in height.notes:
+                text = Text.assemble((f"height {height.first}  ", "bold"), visible(note))
+                console.print(text, soft_wrap=True)
     for item, path in zip(result.findings, files, strict=True):
         console.print(Text(f"height {item.height}, transaction {item.transaction}:", style="bold"))
         report = FindingReport(
@@ -196,12 +200,10 @@ def _timeline_table(stretches: Sequence[Height], total: int) -> Table:
     table.add_column("heights")
     for name in ("transactions", "inferences", "voted", "agree"):
         table.add_column(name, justify="right")
-    table.add_column("outcome", overflow="fold", ratio=1)
+    table.add_column("outcome")
     for part in stretches:
         span = f"{part.first}" if part.first == part.last else f"{part.first}-{part.last}"
         words = Text(part.state, style="green" if part.state == "committed" else "bold red")
-        for note in part.notes:
-            words.append(f"\n{visible(note)}", style="red")
         table.add_row(
             span,
             f"{part.transactions:,}",

@@ -13,6 +13,7 @@ from conformance.differential.profiles import OutputShape
 from conformance.fidelity.expectations import Expectations
 from conformance.fidelity.oracle import Oracle
 from conformance.manifest.calls import build_calls, input_columns, output_columns
+from conformance.manifest.errors import BadTableError
 from conformance.manifest.locate import locate
 from conformance.manifest.npz import read_npz
 from conformance.manifest.read import read_manifest
@@ -162,6 +163,9 @@ def _tables(manifest: Manifest, expect: Path | None) -> dict[str, BitsTable]:
             require_rows(
                 expect or Path(manifest.path), name, tables[name], tensor.dtype, columns[-1][2]
             )
+    if "labels" in tables and tables["labels"].count != 1:
+        sentence = f'table "labels" has rows of {tables["labels"].count}, a label is one number'
+        raise BadTableError(str(expect or manifest.path), sentence)
     return tables
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from conformance.differential.corpus import Corpus, CorpusSize
+from conformance.differential.findings import JudgedBlock
 from conformance.differential.sampling import rate_below
 from reports.model import (
     AllowanceReport,
@@ -25,6 +28,7 @@ from reports.model import (
     Subject as SubjectReport,
 )
 from runners.records import Identity, Level
+from runners.status import TRAPS
 from weavegate.accuracy import Accuracy, Expected
 from weavegate.faithful import Fidelity
 from weavegate.judging import QUORUM_SAMPLED, RunRecord
@@ -160,9 +164,20 @@ def replicates(
                 f"{total:,} cases, {len(families)} code families, no difference but"
                 f" {allowed} that allowances cover"
             )
+        trapped = sum(_trapped(judged) for _, judged in record.judged)
+        if trapped:
+            sentence += f"; {trapped:,} of them end in a trap"
     return PropertyVerdict(
         property="replicates", verdict=verdict, sentence=sentence, strength=strength
     )
+
+
+def _trapped(judged: JudgedBlock) -> int:
+    """
+    Cases of a block that end in a trap, as a node tells that saw all of them.
+    """
+    whole = [voice for voice in judged.voices if voice.rows is None]
+    return int(np.isin(whole[0].outcome.status, sorted(TRAPS)).sum()) if whole else 0
 
 
 def _first(red: Sequence[FindingReport]) -> str:

@@ -109,7 +109,7 @@ def variants(base: EngineId, catalog: Catalog) -> Iterator[Node]:
     # Pulley has no machine code of its own, so it claims no baseline.
     if "cpu:baseline" in catalog.capabilities(base):
         levels.append("baseline")
-    for level, *settings in product(levels, *choices):
+    for *settings, level in product(*choices, levels):
         extra = [pair for pair in settings if isinstance(pair, tuple)]
         pairs = tuple(sorted([*base.settings, *extra]))
         yield Node(msgspec.structs.replace(base, settings=pairs), cpu=str(level))

@@ -146,6 +146,12 @@ def _limit(division: Division) -> Blame:
     nodes = listed(sorted(label for group in met for label in group.labels))
     rest = [label for group in division.groups if group not in met for label in group.labels]
     while_ = f", {listed(sorted(rest))} not" if rest else ""
+    if len(division.groups) == 1 and not rest:
+        reason = (
+            f"Every node met a limit ({what}): {nodes}. Where it lies is each engine's choice, "
+            f"so what the module had done by then may differ between validators."
+        )
+        return Blame("module", (), reason)
     if len(families) > 1:
         reason = f"The module meets a limit ({what}) that differs: {nodes} met it{while_}."
         return Blame("module", (), reason)

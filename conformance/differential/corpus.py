@@ -75,7 +75,11 @@ class CorpusSize(Struct, frozen=True, kw_only=True):
     sample_share: float = 0.05
     state_share: float = 0.05
     full_share: float = 0.01
-    block_cases: int = 512
+    block_cases: int = 4_096
+    """Most cases of a block. What is done once per block (keys, batches, transactions, the vote)
+    takes about as long as a hundred calls of a small model."""
+    shared_block_cases: int = 512
+    """Most cases of a block that slow nodes see too: what they did is kept block by block."""
     block_bytes: int = 4 << 20
     """Most bytes of input in a block; one case is always taken."""
     total_bytes: int = 64 << 20
@@ -268,9 +272,10 @@ def _blocks(  # noqa: PLR0913, PLR0917 - two arrays that belong together, and co
     sampled = in_sample(seed, ids, effort.sample_share) & ~edge
     strata = ((Stratum.EDGE, edge), (Stratum.SAMPLE, sampled), (Stratum.BULK, ~edge & ~sampled))
     levels = _levels(ids, seed, effort)
-    most = min(effort.block_cases, max(1, effort.block_bytes // max(1, call.input_bytes)))
+    room = min(effort.block_cases, max(1, effort.block_bytes // max(1, call.input_bytes)))
     found: list[CorpusBlock] = []
     for stratum, within in strata:
+        most = room if stratum is Stratum.BULK else min(room, effort.shared_block_cases)
         for level in Level:
             chosen = np.flatnonzero(within & (levels == level.rank))
             for start in range(0, len(chosen), most):

@@ -179,11 +179,18 @@ class _Divider:
         limits = self.by_status(met)
         if limits and finished:
             self.add(FindingClass.LIMIT, "kind", [*limits, ("finished", finished)])
-        elif len(limits) > 1:
+        elif len(limits) > 1 or self.all_out_of_stack(met):
             self.add(FindingClass.LIMIT, "kind", limits)
         if returned and trapped:
             self.return_or_trap(returned, trapped)
         return returned, self.traps(trapped)
+
+    def all_out_of_stack(self, met: Sequence[int]) -> bool:
+        """
+        Whether two nodes or more ran out of stack: equal kinds, at depths that are each engine's.
+        """
+        stack = [voice for voice in met if self.pattern.status[voice] == Status.EXHAUSTED_STACK]
+        return len(stack) > 1
 
     def return_or_trap(self, returned: list[int], trapped: list[int]) -> None:
         """

@@ -25,7 +25,7 @@ from runners.records import (
     TrapKind,
     Trapped,
 )
-from runners.status import Status
+from runners.status import LIMITS, TRAPS, Status
 
 T = TypeVar("T")
 
@@ -55,6 +55,9 @@ _STAGES: Final[dict[Status, Literal["compile", "instantiate", "entry"]]] = {
     Status.REJECTED_INSTANTIATE: "instantiate",
     Status.REJECTED_ENTRY: "entry",
 }
+
+_ENDED: Final = TRAPS | LIMITS | {Status.RETURNED}
+"""How a case ends in the module itself: of any other there is nothing to observe."""
 
 _RULES: Final = frozenset(
     {
@@ -127,13 +130,17 @@ def outcome_at(outcome: BlockOutcome, row: int, call: Call, level: Level) -> Out
     """
     reasons = dict(outcome.not_observed)
 
+    ended = Status(int(outcome.status[row])) in _ENDED
+
     def absent(aspect: str, least: Level) -> NotObserved:
+        if not ended:
+            return NotObserved("the case did not come to an end")
         if level.rank < least.rank:
             return NotObserved(f"not asked for at level {level.value}")
         return NotObserved(reasons.get(aspect, "not shown by the node"))
 
     def observed(aspect: str, least: Level, value: T | None) -> T | NotObserved:
-        return absent(aspect, least) if value is None else value
+        return absent(aspect, least) if value is None or not ended else value
 
     def reading(value: int) -> tuple[GasReading, ...]:
         unit = "fuel" if outcome.meter.startswith("fuel:") else "gas"

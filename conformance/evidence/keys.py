@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import numpy as np
 from msgspec import Struct
 
 from runners.records import canonical_json, digest_of
@@ -54,20 +55,29 @@ def case_digest(block: CaseBlock) -> str:
     head = [block.call, block.budget.fuel, block.budget.memory_pages, rows, row_bytes]
     digest = hashlib.sha256(canonical_json(head))
     digest.update(b"\0")
-    digest.update(block.inputs.tobytes())
+    digest.update(np.ascontiguousarray(block.inputs).data)
     return digest.hexdigest()
 
 
 def block_key(
-    module_sha256: str, block: CaseBlock, node: Node, identity: Identity, rewrite: str = ""
+    module_sha256: str,
+    block: CaseBlock,
+    node: Node,
+    identity: Identity,
+    rewrite: str = "",
+    *,
+    case_sha256: str | None = None,
 ) -> BlockKey:
     """
     Return the key under which *node*, run by a worker of *identity*, answers *block*.
+
+    *case_sha256* is `case_digest(block)` where a caller has it already: several nodes are asked
+    the same block, and wide rows take longer to digest than to send.
     """
     return BlockKey(
         module_sha256=module_sha256,
         rewrite=rewrite,
-        case_sha256=case_digest(block),
+        case_sha256=case_digest(block) if case_sha256 is None else case_sha256,
         node_sha256=node.digest(),
         worker_sha256=identity.worker_sha256,
         core_version=identity.core_version,

@@ -121,10 +121,11 @@ class EvidenceStore:
             key_id = _key_id(connection, key)
             stored = rows.read_rows(connection, key_id)
             attempts = max((row.attempt for row in stored), default=0)
-            digest = content.digests(record)[-1]
-            for row in stored:
-                if row.rank >= level.rank and row.digests[level.rank] == digest:
-                    return Put(PutKind.SAME, row.attempt, attempts)
+            if stored:
+                digest = content.digests(record)[-1]
+                for row in stored:
+                    if row.rank >= level.rank and row.digests[level.rank] == digest:
+                        return Put(PutKind.SAME, row.attempt, attempts)
             stories = self._stories(connection, stored)
             for attempt, story in stories.items():
                 if not any(content.differing_rows(each, record).any() for each in story):

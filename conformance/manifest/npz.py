@@ -57,6 +57,8 @@ def read_npz(path: Path) -> dict[str, BitsTable]:
         raise BadTableError(name, "holds an array twice")
     if "inputs" not in tables:
         raise BadTableError(name, "holds no array `inputs`")
+    if not len(tables["inputs"]):
+        raise BadTableError(name, "`inputs` has no rows")
     for key, table in tables.items():
         if len(table) != len(tables["inputs"]):
             sentence = f"`{key}` has {len(table)} rows, `inputs` has {len(tables['inputs'])}"

@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from conformance.network.events import Committed, Differed, Event, Fell, Stalled, Verdict, Voted
+from conformance.network.events import (
+    Committed,
+    Differed,
+    Difference,
+    Event,
+    Fell,
+    Stalled,
+    Verdict,
+    Voted,
+)
 
 
 @dataclass(slots=True)
@@ -80,10 +89,16 @@ def difference_words(event: Differed) -> str:
     """
     Height, transaction, key and values of a difference, in one sentence.
     """
-    first = event.first
-    where = f"height {event.height}"
+    return f"height {event.height}, {place_words(event.first)}"
+
+
+def place_words(first: Difference) -> str:
+    """
+    Transaction, key and values of a difference, in one sentence.
+    """
+    where = "no transaction"
     if first.transaction is not None:
-        where += f", transaction {first.transaction}"
+        where = f"transaction {first.transaction}"
     if first.key:
         where += f", key {first.key}"
     if first.element is not None:

@@ -17,9 +17,7 @@ from conformance.wasm.opcodes import BY_NAME, OPCODES
 from conformance.wasm.reader import Reader
 from conformance.wasm.sections import vector
 
-BLOCK, LOOP, IF, ELSE, END = (
-    BY_NAME[name].code for name in ("block", "loop", "if", "else", "end")
-)
+BLOCK, LOOP, IF, ELSE, END = (BY_NAME[name].code for name in ("block", "loop", "if", "else", "end"))
 CONTROL: Final = (BLOCK, LOOP, IF, ELSE, END)
 """Codes of the instructions that open and close blocks."""
 _MOST_LOCALS: Final = (1 << 32) - 1

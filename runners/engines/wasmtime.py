@@ -198,6 +198,9 @@ class Engine(Base):
         """
         Compile; the engine of one configuration is kept.
         """
+        if not wasm.startswith(b"\0asm"):
+            # Module() would assemble text: a worker takes modules alone.
+            raise Refused("compile", "invalid", "not a WebAssembly module")
         key = (tuple(sorted(settings.items())), cpu, metered)
         if key not in self.engines:
             self.engines[key] = wasmtime.Engine(self._config(settings, cpu, metered))

@@ -54,7 +54,8 @@ class Instance(object):
 
         Returns `(invoke, arguments, outcome)`: writable sequences of unsigned 64-bit numbers, one
         per parameter and per result (a memoryview, an array or a list), and a function without
-        arguments that calls, reading `arguments` and filling `outcome`. invoke raises Stop.
+        arguments that calls, reading `arguments` and filling `outcome`. invoke raises Stop. The
+        two may be the same cells: arguments are written anew before every call.
         bind raises Stop(REJECTED_ENTRY) for a missing export or another type.
         """
         raise NotImplementedError

@@ -1,5 +1,5 @@
 """
-Gives NaNs another payload from call number `after` of an instance on.
+Gives NaNs other bits (`bits`, by default a quiet NaN's) from call number `after` of an instance on.
 """
 
 import struct
@@ -16,7 +16,8 @@ class ChangesNanPayloadAfterCalls(Honest):
         output = super().compute(x, instance)
         (first,) = struct.unpack_from("<d", output)
         if first != first and instance.calls >= int(self.parameters["after"]):
-            return struct.pack("<Q", 0x7FF8000000000BAD) + output[8:]
+            bits = int(self.parameters.get("bits", "7ff8000000000bad"), 16)
+            return struct.pack("<Q", bits) + output[8:]
         return output
 
 

@@ -5,6 +5,7 @@ Blocks for the fakes, and what an honest worker makes of them, computed here onc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,10 +94,10 @@ def run_fake(
     *,
     limits: CellLimits = LIMITS,
     probe: Probe | None = None,
-    **parameters: object,
+    **parameters: Any,
 ) -> BlockOutcome:
     """
-    Put one block to one fake.
+    Put one block to one fake, with the parameters of its docstring.
     """
     with Pool([seat_of(name, policy, **parameters)], limits=limits, probe=probe) as pool:
         pool.add_module(MODULE, b"")

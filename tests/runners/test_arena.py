@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_arrays_are_aligned_apart_and_within_their_half(
     areas = sorted(area for area in areas if area[0] < area[1])
     arena.close()
     assert all(start % 64 == 0 for start, _ in areas)
-    assert all(a[1] <= b[0] for a, b in zip(areas, areas[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(areas))
     assert areas[0][0] >= slot * SIZE // SLOTS
     assert areas[-1][1] <= (slot + 1) * SIZE // SLOTS
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import select
 import signal
@@ -18,6 +19,10 @@ from runners.cell import CellLimits, CellProcess, kill_cell, signal_name, start_
 from runners.pool import Pool
 from runners.records import Node
 from tests.fakes.launches import launch_of, seat_of
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def claims_of(limits: CellLimits, node: Node | None = None) -> dict[str, set[str]]:
@@ -71,21 +76,21 @@ def test_there_is_no_network_where_the_kernel_lets_us() -> None:
 
 def test_a_program_that_is_not_there_leaves_no_descriptor_open() -> None:
     arena = Arena(1 << 16)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     launch = msgspec.structs.replace(launch_of("honest"), argv=("/nowhere/worker",))
     with pytest.raises(FileNotFoundError):
         start_cell(launch, LIMITS, arena.descriptor)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     arena.close()
 
 
 def test_a_start_that_fails_leaves_no_descriptor_open(monkeypatch: pytest.MonkeyPatch) -> None:
     arena = Arena(1 << 16)
-    before = len(os.listdir("/proc/self/fd"))
-    monkeypatch.setattr(cell.sys, "executable", "/nowhere/python")
+    before = open_descriptors()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(FileNotFoundError):
         start_cell(launch_of("honest"), LIMITS, arena.descriptor)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     arena.close()
 
 
@@ -119,7 +124,7 @@ def await_end(process: int) -> bool:
 
 
 def test_nothing_is_left_when_a_pool_closes(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     seats = [seat_of("honest"), seat_of("starts_a_child", child=tmp_path / "child")]
     with Pool(seats, limits=LIMITS) as pool:
         pool.identities()
@@ -128,20 +133,22 @@ def test_nothing_is_left_when_a_pool_closes(tmp_path: Path) -> None:
         assert len(started) == 2
         assert not any(has_gone(process) for process in [*started, child])
     assert all(await_end(process) for process in [*started, child])
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
-def test_nothing_is_left_when_a_pool_closes_on_an_error(tmp_path: Path) -> None:
-    class Stopped(Exception):
-        pass
-
+def test_nothing_is_left_when_a_pool_closes_on_an_error() -> None:
     started: list[int] = []
-    with pytest.raises(Stopped), Pool([seat_of("hangs", at=1.0)], limits=LIMITS) as pool:
-        pool.add_module(MODULE, b"")
-        pool.identities()
-        pool.submit(0, MODULE, block_of([1.0]))
-        started += [seat.worker.cell.process.pid for seat in pool.seats if seat.worker]
-        raise Stopped
+
+    def interrupted() -> None:
+        with Pool([seat_of("hangs", at=1.0)], limits=LIMITS) as pool:
+            pool.add_module(MODULE, b"")
+            pool.identities()
+            pool.submit(0, MODULE, block_of([1.0]))
+            started.extend(seat.worker.cell.process.pid for seat in pool.seats if seat.worker)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert len(started) == 1
     assert await_end(started[0])
 
@@ -178,13 +185,12 @@ def test_workers_die_with_a_controller_that_is_killed() -> None:
 
 
 def test_a_worker_whose_controller_is_gone_already_does_not_start() -> None:
-    settings = {"controller": 1, "no_network": False, "environment": {}, "rlimits": {}}
     launcher = Path(cell.__file__).with_name("cell_launcher.py")
-    argv = [sys.executable, "-I", "-S", str(launcher), msgspec.json.encode(settings), "/bin/true"]
-    assert subprocess.run(argv, check=False).returncode == 1
-    settings["controller"] = os.getpid()
-    argv[4] = msgspec.json.encode(settings)
-    assert subprocess.run(argv, check=False).returncode == 0
+    for controller, status in ((1, 1), (os.getpid(), 0)):
+        settings = {"controller": controller, "no_network": False}
+        text = json.dumps({**settings, "environment": {}, "rlimits": {}})
+        argv = [sys.executable, "-I", "-S", str(launcher), text, "/bin/true"]
+        assert subprocess.run(argv, check=False).returncode == status
 
 
 def test_killing_a_cell_that_has_ended_already_returns_its_status() -> None:

@@ -160,8 +160,9 @@ def test_a_program_that_is_not_there_is_named() -> None:
         worker_sha256="",
         artifact_sha256="",
     )
-    with Pool([(node, missing)], limits=LIMITS) as pool, pytest.raises(
-        WorkerStartError, match="/nowhere/worker"
+    with (
+        Pool([(node, missing)], limits=LIMITS) as pool,
+        pytest.raises(WorkerStartError, match="/nowhere/worker"),
     ):
         pool.identities()
 

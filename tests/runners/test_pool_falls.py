@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def assert_only_the_culprit(
     assert numbers(outcome).tolist() == outputs.tolist()
 
 
-BREACHES: list[tuple[str, str, dict[str, object]]] = [
+BREACHES: list[tuple[str, str, dict[str, Any]]] = [
     ("frame-length", "huge_frame_length", {}),
     ("frame-length", "huge_frame_length", {"blobs": 1}),
     ("frame-truncated", "truncates_frame", {}),
@@ -119,10 +120,14 @@ def test_an_arena_cannot_be_cut_by_its_worker() -> None:
 def test_an_arena_that_was_cut_is_noticed_where_it_is_not_sealed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # One case alone: with two batches in flight nobody could say which of them did it.
     monkeypatch.setattr("runners.arena.SEALS", 0)
-    outcome = run_fake("shrinks_arena", block_of(XS), at=CULPRIT)
-    assert_only_the_culprit(outcome, Status.BROKE_PROTOCOL, 1)
-    assert outcome.details[ROW].startswith("arena-size")
+    with Pool([seat_of("shrinks_arena", at=CULPRIT)], limits=LIMITS) as pool:
+        pool.add_module(MODULE, b"")
+        outcome = pool.run(0, MODULE, block_of([CULPRIT]))
+        assert outcome.status.tolist() == [Status.BROKE_PROTOCOL]
+        assert outcome.details[0].startswith("arena-size")
+        assert pool.run(0, MODULE, block_of([1.0])).status.tolist() == [Status.RETURNED]
 
 
 # ---------------------------------------------------------------------------------- crashes
@@ -188,8 +193,9 @@ def test_hangs_beyond_the_limit_end_the_job() -> None:
 
 def test_a_worker_that_never_says_hello_is_a_broken_environment() -> None:
     limits = CellLimits(start_deadline_ms=200)
-    with Pool([seat_of("never_says_hello")], limits=limits) as pool, pytest.raises(
-        WorkerStartError, match="does not start"
+    with (
+        Pool([seat_of("never_says_hello")], limits=limits) as pool,
+        pytest.raises(WorkerStartError, match="does not start"),
     ):
         pool.identities()
 
@@ -236,6 +242,10 @@ def test_a_worker_that_dies_while_it_is_asked_is_lost_and_replaced() -> None:
         assert pool.ask(0, "peek", {"size": 1}).blobs == [b"\0"]
 
 
+KILLS = 8
+"""Per run; all runs together make more than fifty."""
+
+
 class KilledPool(Pool):
     """
     A pool whose worker is killed from outside, at moments drawn from a seed.
@@ -253,7 +263,7 @@ class KilledPool(Pool):
         seat = self.seats[0]
         worker = seat.worker
         self.pause -= 1
-        if worker is not None and self.pause <= 0:
+        if worker is not None and self.pause <= 0 and self.kills < KILLS:
             early = bool(worker.owed) and worker.owed[0].command in ("hello", "load")
             if not (early and self.early) and not any(item.span.alone for item in seat.flights):
                 self.pause, self.early = self.draw.randrange(1, 5), early
@@ -266,7 +276,7 @@ class KilledPool(Pool):
 @pytest.mark.parametrize("level", [Level.RESULT, Level.FULL])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kills_from_outside_change_no_outcome(seed: int, level: Level, policy: str) -> None:
-    draw = Random(seed)
+    draw = Random(seed)  # noqa: S311 - moments drawn from a seed, nothing secret
     blocks = [block_of(np.arange(float(draw.randrange(50, 200))), level=level) for _ in range(4)]
     with Pool([seat_of("honest", policy)], limits=LIMITS) as pool:
         pool.add_module(MODULE, b"")
@@ -274,7 +284,7 @@ def test_kills_from_outside_change_no_outcome(seed: int, level: Level, policy: s
     with KilledPool([seat_of("honest", policy)], limits=LIMITS) as killed:
         killed.draw = draw
         killed.add_module(MODULE, b"")
-        while killed.kills < 8:
+        while killed.kills < KILLS:
             tickets = [killed.submit(0, MODULE, block) for block in blocks]
             done = {completion.ticket: completion.outcome for completion in killed.drain()}
             for ticket, right in zip(tickets, wanted, strict=True):

@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ Run = Callable[..., BlockOutcome]
 def launch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Launch:
     packed = pack("wasmtime", tmp_path_factory.mktemp("worker"))
     return Launch(
-        engine=EngineId("wasmtime", wasmtime.__version__, request.param),
+        engine=EngineId("wasmtime", version("wasmtime"), request.param),
         families=Families(generator=request.param, runtime="wasmtime"),
         argv=(sys.executable, "-I", "-B", str(packed.path)),
         worker_sha256=packed.sha256,
@@ -98,10 +99,8 @@ def run(launch: Launch) -> Run:
 @pytest.mark.parametrize("level", list(Level))
 @pytest.mark.parametrize(("policy", "calls"), [("fresh", [1] * 5), ("reuse(3)", [1, 2, 0, 1, 2])])
 def test_instances_are_opened_where_the_policy_says(
-    run: Run, launch: Launch, level: Level, policy: str, calls: list[int]
+    run: Run, level: Level, policy: str, calls: list[int]
 ) -> None:
-    if level is Level.FULL and launch.engine.compiler == "winch":
-        pytest.skip("Winch has no fuel of its own to show beside the others")
     calls = calls if policy != "fresh" else [1, 1, 0, 1, 1]
     outcome = run(SCALE, CALL, (1.0, 2.0, 7.0, 4.0, 5.0), policy, level)
     assert outcome.status.tolist() == [1, 1, Status.TRAP_UNREACHABLE, 1, 1]
@@ -118,7 +117,10 @@ def test_instances_are_opened_where_the_policy_says(
     ("text", "status"),
     [
         ('(module (import "env" "g" (func)) (func (export "f")))', Status.REJECTED_INSTANTIATE),
-        ('(module (func (export "f")) (func $s (unreachable)) (start $s))', Status.TRAP_UNREACHABLE),
+        (
+            '(module (func (export "f")) (func $s (unreachable)) (start $s))',
+            Status.TRAP_UNREACHABLE,
+        ),
         ('(module (memory 9) (func (export "f")))', Status.EXHAUSTED_MEMORY),
         (
             '(module (memory 1) (data (i32.const 65535) "ab") (func (export "f")))',
@@ -129,6 +131,17 @@ def test_instances_are_opened_where_the_policy_says(
         ('(module (memory (export "f") 1))', Status.REJECTED_ENTRY),
         ('(module (func (export "g")))', Status.REJECTED_ENTRY),
         ('(module (func (export "f")))', Status.RETURNED),
+    ],
+    ids=[
+        "import",
+        "start",
+        "memory",
+        "data",
+        "parameter",
+        "result",
+        "kind",
+        "missing",
+        "none",
     ],
 )
 def test_what_goes_wrong_at_opening_is_told_apart(run: Run, text: str, status: Status) -> None:

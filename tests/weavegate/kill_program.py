@@ -157,7 +157,9 @@ def state(path: Path) -> dict[str, Any]:
         outcomes = store.verify()
         exported = store.export_jsonl(stream)
         rows = {
-            table: store.database._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            table: store.database._connection.execute(
+                f"SELECT count(*) FROM {table}"  # noqa: S608 - names from the line below
+            ).fetchone()[0]
             for table in ("block_keys", "outcomes", "deviants", "findings", "runs")
         }
         findings = [(each, store.finding(each)) for each in store.finding_ids()]
@@ -222,11 +224,15 @@ def forked(work: Callable[[Callable[[dict[str, Any]], None]], None]) -> tuple[in
     Do *work* in a fork of this process; its wait status, and all that it told.
     """
     reading, writing = os.pipe()
+
+    def tell(told: dict[str, Any]) -> None:
+        os.write(writing, json.dumps(told).encode() + b"\n")
+
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
-            work(lambda told: None if os.write(writing, json.dumps(told).encode() + b"\n") else None)
+            work(tell)
         except BaseException as error:  # noqa: BLE001 - a fork must never come back
             sys.stderr.write(repr(error))
             sys.stderr.flush()
@@ -307,6 +313,8 @@ def main(folder: str, nodes: str, fault: str, *points: str) -> None:
     place = Path(folder)
     shutil.rmtree(place / "out", ignore_errors=True)
     reference = whole(place, nodes, "none")
+    if "commits" not in reference:
+        sys.exit(f"the run that nothing interrupts failed: {reference}")
     say({"reference": reference})
     for text in points:
         point = Point.parse(text)

@@ -25,18 +25,18 @@ def kill_points(wanted: int, seed: int = 0) -> list[str]:
     """
     Points uniform over all commits; victims, workers and sides of the commit drawn from the seed.
     """
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 - a campaign that can be repeated
     points = []
     for index in range(wanted):
         victim = ("controller", "worker", "both")[index % 3]
         share = (index * 1_000_000 + random.randrange(1_000_000)) // wanted
-        points.append(f"{victim}:{random.choice(['before', 'after'])}:{share}:{random.randrange(4)}")
+        points.append(
+            f"{victim}:{random.choice(['before', 'after'])}:{share}:{random.randrange(4)}"
+        )
     return points
 
 
-def run_program(
-    folder: Path, nodes: str, fault: str, points: Iterable[str], output: Path
-) -> None:
+def run_program(folder: Path, nodes: str, fault: str, points: Iterable[str], output: Path) -> None:
     """
     Append what the program says to a file, line by line, so that nothing is lost with us.
     """
@@ -86,7 +86,9 @@ def broken_promises(reference: dict[str, Any], line: dict[str, Any]) -> list[str
     if first["outlived"]:
         found.append(f"workers outlived the controller: {first['outlived']}")
     if victim == "worker" and "judged" in first:
-        found += [f"after a dead worker: {text}" for text in differences(reference, first["judged"])]
+        found += [
+            f"after a dead worker: {text}" for text in differences(reference, first["judged"])
+        ]
         if second.get("ran") != 0:
             found.append(f"a second run ran {second.get('ran')} cases again")
     if victim != "worker" and second.get("ran", 0) > reference["ran"]:
@@ -130,7 +132,6 @@ def test_a_kill_at_any_commit_loses_and_doubles_nothing(tmp_path: Path, part: in
     assert quarters == {0, 1, 2, 3}
     # Interrupted runs leave evidence, and the second run uses it.
     resumed = [line["second"]["ran"] for line in lines if line["point"][0] != "w"]
-    assert 0 < min(resumed) or 0 in resumed
     assert min(resumed) < reference["reference"]["ran"]
 
 
@@ -148,9 +149,7 @@ def test_a_kill_at_any_commit_loses_and_doubles_nothing_with_engines(tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["loses", "doubles", "tears"])
-def test_a_store_that_loses_doubles_or_tears_a_block_is_noticed(
-    tmp_path: Path, fault: str
-) -> None:
+def test_a_store_that_loses_doubles_or_tears_a_block_is_noticed(tmp_path: Path, fault: str) -> None:
     output = tmp_path / "points.jsonl"
     points = ["controller:after:100000:0", "worker:after:100000:0"]
     run_program(tmp_path / "work", "fakes", fault, points, output)
@@ -166,7 +165,14 @@ def source_digest() -> str:
     SHA-256 over the sources that a campaign is about: other sources, another campaign.
     """
     total = hashlib.sha256()
-    for room in ("weavegate", "conformance", "runners", "reports", "tests/fakes", "tests/weavegate"):
+    for room in (
+        "weavegate",
+        "conformance",
+        "runners",
+        "reports",
+        "tests/fakes",
+        "tests/weavegate",
+    ):
         for path in sorted((ROOT / room).rglob("*.py")):
             total.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return total.hexdigest()[:16]

@@ -3,7 +3,7 @@ Builds `vectors/operators`: one export per scalar operator, with every expected 
 
 `python -m vectors.build.operators_module` writes the folder, `--check` only compares it. Floats
 travel as integers, reinterpreted inside the module, so that no host language touches a NaN.
-Expected outcomes come from integer arithmetic (`conformance.wasm.numerics.scalar`), never an engine.
+Expected outcomes come from integer arithmetic (`conformance.wasm.numerics`), never an engine.
 """
 
 from __future__ import annotations

@@ -41,9 +41,7 @@ class _Label:
     """Places of the SKIP entries that lead to the end."""
 
 
-def flatten(
-    module: Parts, function: DefinedFunction, operations: Mapping[str, Operation]
-) -> Code:
+def flatten(module: Parts, function: DefinedFunction, operations: Mapping[str, Operation]) -> Code:
     """
     Compile *function*, with the scalar operators that *operations* names.
     """

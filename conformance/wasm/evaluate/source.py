@@ -118,7 +118,9 @@ def _vectors(module: Parts) -> Iterator[int]:
     """
     Offsets of everything that has to do with vectors.
     """
-    yield from _typed((item.type.parameters + item.type.results, item.span) for item in module.types)
+    yield from _typed(
+        (item.type.parameters + item.type.results, item.span) for item in module.types
+    )
     yield from _typed(((found.type,), Span(8, 8)) for found in module.global_types)
     for function in module.functions:
         yield from _typed(((run.type,), run.span) for run in function.body.locals)

@@ -28,7 +28,9 @@ class ExhaustedError(Exception):
     The evaluation met a limit of the evaluator or of its meter, not a rule of the specification.
     """
 
-    def __init__(self, resource: Literal["stack", "fuel", "memory", "table"], sentence: str) -> None:
+    def __init__(
+        self, resource: Literal["stack", "fuel", "memory", "table"], sentence: str
+    ) -> None:
         """
         Keep the resource and the sentence.
         """

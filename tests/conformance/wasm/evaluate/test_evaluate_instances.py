@@ -9,6 +9,7 @@ from evaluate_samples import assembled, end_of, instance, program
 
 from conformance.wasm.errors import BadModuleError
 from conformance.wasm.evaluate.instance import Instance
+from conformance.wasm.evaluate.program import Program
 from conformance.wasm.evaluate.stops import (
     BadCallError,
     ExhaustedError,
@@ -150,5 +151,5 @@ def test_invalid_modules_are_refused() -> None:
         program("(module (func (result i32) i64.const 1))")
     assert caught.value.rule == "type-mismatch"
     with pytest.raises(BadModuleError) as caught:
-        program.__globals__["Program"].load(assembled("(module (func))")[:-1])
+        Program.load(assembled("(module (func))")[:-1])
     assert caught.value.rule == "truncated"
