@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from witnesses import honest
 
 import weavegate.execution
 from conformance.evidence.keys import block_key, case_digest
@@ -15,7 +16,6 @@ from conformance.evidence.store import EvidenceStore
 from runners.blocks import CaseBlock
 from runners.pool import Pool
 from runners.records import AtAddress, Budget, Buffer, Call, Level, Node
-from tests.weavegate.witnesses import honest
 from weavegate.execution import Done, Executor, Task
 
 CALL = Call(

@@ -87,7 +87,7 @@ results = ["i32"]
 ROWS = table_of("f64", np.full((7, 5), 0x3FF0000000000000, np.uint64))
 
 
-def corpus(  # noqa: PLR0913, PLR0917 - as many as the function under test has
+def corpus(
     manifest: Manifest,
     seed: int = 1,
     effort: CorpusSize = SMALL,
