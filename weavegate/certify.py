@@ -35,10 +35,12 @@ from weavegate.allowing import Allowed
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
-from weavegate.faithful import Fidelity, check_fidelity, unfaithful_findings
+from weavegate.faithful import Fidelity, add_expected, check_fidelity, unfaithful_findings
 from weavegate.findings_files import replay_line, save_finding
 from weavegate.flaky import flaky_findings
 from weavegate.judging import Judge, RunRecord
+from weavegate.lateness import part_late
+from weavegate.memory_nans import unsure_of_memory
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
 from weavegate.refusals import require_callable
@@ -273,7 +275,10 @@ class _Work:
         """
         options, subject, record = self.options, self.subject, self.record
         fidelity = check_fidelity(subject, record.judged, self.executor.store)
-        found = self._findings(fidelity)
+        expected = against_expected(subject, record.judged)
+        if expected is not None:
+            add_expected(subject, record.judged, expected.beyond, fidelity)
+        found, late = part_late(self._findings(fidelity), self.nodes)
         as_of = options.as_of or datetime.now(UTC).date()
         covers = self.allowed.cover(found, as_of)
         if found:
@@ -283,9 +288,8 @@ class _Work:
         folders = [Path(__file__).resolve().parent.parent / "vectors"]
         allowances = self.allowed.states(covers, self.nodes, self.executor, as_of, folders)
         accuracy = measure_accuracy(subject, record.judged)
-        expected = against_expected(subject, record.judged)
         verdicts = (
-            summary.replicates(record, reports, self.nodes),
+            summary.replicates(record, reports, self.nodes, late),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
         )
         return Report(
@@ -351,6 +355,8 @@ class _Work:
             self.vote_profile,
             self.subject.sha256,
         )
+        floats = bool(self.subject.module.float_operators)
+        found = [unsure_of_memory(f, floats=floats, profile=self.profile) for f in found]
         return [self._readable(item) for item in found]
 
     def _readable(self, item: RunFinding) -> RunFinding:
