@@ -252,6 +252,10 @@ def test_the_authors_expected_rows_are_compared_within_their_tolerance(tmp_path:
     assert wrong.exit_code == Exit.FINDINGS
     assert verdict(wrong, "faithful") == "fails"
     assert "40 rows differ from the author's expected bits" in sentence(wrong, "faithful")
+    (shown,) = [f for f in wrong.findings if "held-out row" in f.finding.blame.reason]
+    assert (shown.finding.blame.party, shown.finding.count) == ("module", 40)
+    assert shown.finding.expected.startswith("bytes:")
+    assert shown.replay.startswith("weavegate replay ")
     tolerant = Product(rows=ROWS, expected=near, judge="tolerance_ulp = 1")
     assert certified(tmp_path / "3", tolerant, witnesses).exit_code == Exit.PASS
 

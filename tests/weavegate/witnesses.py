@@ -4,6 +4,7 @@ Fakes as witnesses of a certification: each with a code family of its own.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -52,6 +53,10 @@ def honest(*families: str) -> tuple[tuple[Launch, bool], ...]:
     return tuple(witness("honest", family) for family in families)
 
 
+DAY = date(2026, 6, 1)
+"""The day that runs are judged on unless a test says another."""
+
+
 def options(
     folder: Path, out: Path, launches: tuple[tuple[Launch, bool], ...], **given: object
 ) -> Options:
@@ -67,5 +72,7 @@ def options(
         "allowances": empty,
         "size": SMALL,
         "command": "weavegate certify product",
+        # A run that passes midnight would be judged as of two days.
+        "as_of": DAY,
     }
     return Options(**(fields | given))  # type: ignore[arg-type]
