@@ -99,13 +99,18 @@ class Arena:
         Make a sparse file in memory; only touched pages cost anything.
 
         Its size is sealed: touching a page that a worker has cut off would kill the controller.
+        Raises OSError; EFBIG when the process may not make a file of that size.
         """
         self.size_bytes = size_bytes
         flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
         self.descriptor = os.memfd_create("weavegate-arena", flags)
-        os.ftruncate(self.descriptor, size_bytes)
-        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, SEALS)
-        self._map = mmap.mmap(self.descriptor, size_bytes)
+        try:
+            os.ftruncate(self.descriptor, size_bytes)
+            fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, SEALS)
+            self._map = mmap.mmap(self.descriptor, size_bytes)
+        except OSError:
+            os.close(self.descriptor)
+            raise
         self._bytes: NDArray[np.uint8] | None = np.frombuffer(self._map, dtype=np.uint8)
 
     def place(self, slot: int, call: Call, level: Level, count: int) -> dict[str, int]:

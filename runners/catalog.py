@@ -122,6 +122,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """Programs that must be on PATH to install it."""
     program: str = ""
     """The program on PATH that holds an engine which is not installed by weavegate."""
+    core_arguments: tuple[str, ...] = ()
+    """What to call that program with so that it prints its core's version and nothing else."""
     pack: tuple[str, ...] = ()
     """Files of other rooms, as paths below the root, that go into the worker."""
     sampled: bool = False
@@ -149,16 +151,21 @@ def program_version(program: str, path: str | None = None) -> str:
     Version of a program on PATH, as `--version` tells it; empty when there is none.
     """
     found = shutil.which(program, path=path)
-    if found is None:
-        return ""
+    match = re.search(r"[0-9]+(\.[0-9]+)+", printed(found, ("--version",))) if found else None
+    return match[0] if match else ""
+
+
+def printed(program: str, arguments: tuple[str, ...]) -> str:
+    """
+    What a program prints, without space around it; empty when it fails or takes too long.
+    """
     try:
         done = subprocess.run(
-            [found, "--version"], capture_output=True, timeout=20, check=True, encoding="utf-8"
+            [program, *arguments], capture_output=True, timeout=20, check=True, encoding="utf-8"
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
-    match = re.search(r"[0-9]+(\.[0-9]+)+", done.stdout)
-    return match[0] if match else ""
+    return done.stdout.strip()
 
 
 class Catalog:
@@ -391,6 +398,9 @@ def _check(name: str, entry: Entry) -> None:
     wheel = bool(entry.versions and entry.interpreter) and not entry.pack
     if (entry.obtained == "wheel") != wheel:
         message = f"{name} needs versions and an interpreter if it is obtained as a wheel"
+        raise BadCatalogError(message)
+    if entry.core_arguments and entry.obtained != "path":
+        message = f"{name} asks a program for its core, but is not found on PATH"
         raise BadCatalogError(message)
     for key, setting in entry.settings.items():
         if set(setting.compilers) - set(entry.compilers):

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from msgspec import Struct
 from uv import find_uv_bin
 
 from runners.artifacts import Artifact, NoArtifactError, choose, load_table
-from runners.catalog import Catalog, Entry
+from runners.catalog import Catalog, Entry, printed
 from runners.home import data_home
 from runners.interpreters import (
     Found,
@@ -51,6 +52,7 @@ from runners.records import EngineId, Families
 Report = Callable[[str], None]
 _SITE: Final = "lib/py*/site-packages"
 """Pattern of the folder of packages in a virtual environment."""
+_VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+)+[-+.0-9A-Za-z]*")
 
 
 class MissingEngineError(Exception):
@@ -349,6 +351,7 @@ class Environments:
         marker = self.marker(engine)
         return msgspec.structs.replace(
             line,
+            core_version=line.core_version or self._asked_core(engine, launch.argv[0]),
             artifact_sha256=launch.artifact_sha256,
             library_sha256=marker.library_sha256 if marker else launch.artifact_sha256,
             interpreter=(
@@ -357,6 +360,14 @@ class Environments:
                 else launch.argv[0]
             ),
         )
+
+    def _asked_core(self, engine: EngineId, program: str) -> str:
+        """
+        `name@version` of the core of an engine on PATH, as its program tells; empty if it does not.
+        """
+        entry = self.catalog.entry(engine.name)
+        version = printed(program, entry.core_arguments) if entry.core_arguments else ""
+        return f"{entry.core}@{version}" if _VERSION.fullmatch(version) else ""
 
 
 def _site(folder: Path) -> Path:

@@ -4,6 +4,7 @@ A seat: one node of the pool, with its worker and its backlog.
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -90,15 +91,26 @@ class Seat:
             try:
                 self.worker = WorkerProcess(self.launch, self.limits, self.arena_bytes)
             except OSError as error:
-                message = (
-                    f"{self.node.label()}: its worker cannot be started"
-                    f" ({error.strerror or error}): is {self.launch.argv[0]} there, and do"
-                    " `ulimit -a` and the memory suffice?"
-                )
+                message = f"{self.node.label()}: {self._why_not_started(error)}"
                 raise WorkerStartError(message) from error
             self._watch.restart()
             self.worker.send("hello", {}, (), ForHello())
         return self.worker
+
+    def _why_not_started(self, error: OSError) -> str:
+        """
+        What kept a worker from being started, and what to do about it.
+        """
+        if error.errno == errno.EFBIG:
+            return (
+                "its worker cannot be started: the limit on the size of files (`ulimit -f`) is"
+                f" below the {self.arena_bytes / (1 << 20):g} MiB of memory that weavegate shares"
+                " with a worker: raise it, for example with `ulimit -f unlimited`"
+            )
+        return (
+            f"its worker cannot be started ({error.strerror or error}): is"
+            f" {self.launch.argv[0]} there, and do `ulimit -a` and the memory suffice?"
+        )
 
     def ask(self, command: str, fields: dict[str, Any], blobs: list[bytes] | None = None) -> None:
         """

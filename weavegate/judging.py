@@ -5,7 +5,7 @@ The vote of a run: blocks put to nodes, disputed bulk cases put to all of them, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from conformance.differential.findings import JudgedBlock
 from conformance.differential.profiles import NanProfile
 from conformance.differential.vote import BlockVote, Voice, vote
 from runners.instances import cases_per_instance
+from runners.records import Level
 from weavegate.execution import Done, Executor, Task, subset
+from weavegate.growth import doubtful_rows, first_of_each, joined, unsure_rows, without
 from weavegate.nodes import Participant
 from weavegate.subject import Subject
 
@@ -87,8 +89,7 @@ class Judge:
             if part.stratum is Stratum.BULK and result.disagreements:
                 voices += self._escalate(place, part, result, record)
                 result = self._vote(part, voices)
-            judged = JudgedBlock(part.block, self.subject.shapes[part.entry], voices, result)
-            record.judged.append((part, judged))
+            record.judged.append((part, self._judged(place, part, voices, result, record)))
             self._keep_deviants(place, result, outcomes)
         return record
 
@@ -112,6 +113,32 @@ class Judge:
         shape = self.subject.shapes[part.entry]
         return vote(part.block, shape, voices, self.profile, quorum)
 
+    def _judged(
+        self,
+        place: int,
+        part: CorpusBlock,
+        voices: Sequence[Voice],
+        result: BlockVote,
+        record: RunRecord,
+    ) -> JudgedBlock:
+        """
+        The block with its vote; with that of its pages where refused growth may divide its rows.
+        """
+        shape = self.subject.shapes[part.entry]
+        grows = "memory.grow" in self.subject.module.operators
+        ways = doubtful_rows(part.block, result) if grows else {}
+        if not ways:
+            return JudgedBlock(part.block, shape, voices, result)
+        again = first_of_each(ways)
+        deep = replace(part, block=replace(part.block, level=Level.STATE))
+        shown = self._ask(place, deep, range(len(self.nodes)), again.tolist(), record)
+        history = np.setdiff1d(np.arange(len(part.block)), again)
+        below = self._vote(deep, without(shown, history))
+        moved = np.union1d(again, unsure_rows(ways, below))
+        rest = joined(self._vote(part, without(voices, moved)), below, again)
+        deeper = JudgedBlock(deep.block, shape, shown, below)
+        return JudgedBlock(part.block, shape, voices, rest, deeper)
+
     def _escalate(
         self, place: int, part: CorpusBlock, result: BlockVote, record: RunRecord
     ) -> list[Voice]:
@@ -120,11 +147,26 @@ class Judge:
         """
         disputed = sorted({item.row for item in result.disagreements})[:MOST_DISPUTED]
         slow = [seat for seat, node in enumerate(self.nodes) if node.sampled]
+        return self._ask(place, part, slow, disputed, record)
+
+    def _ask(
+        self,
+        place: int,
+        part: CorpusBlock,
+        seats: Sequence[int],
+        disputed: Sequence[int],
+        record: RunRecord,
+    ) -> list[Voice]:
+        """
+        Put rows of a block, with the history of their instances, to the nodes of *seats*.
+        """
         tasks, all_rows = [], []
-        for seat in slow:
+        for seat in seats:
             reuse = cases_per_instance(self.nodes[seat].node.policy)
-            chosen = {r for row in disputed for r in range(row - row % reuse, row + 1)}
-            rows = np.array(sorted(chosen), dtype=np.int64)
+            # Whole instances but for the last: each N rows of what is asked then are one instance.
+            opened = {row - row % reuse for row in disputed}
+            chosen = {r for first in opened for r in range(first, first + reuse)}
+            rows = np.array(sorted(r for r in chosen if r <= max(disputed)), dtype=np.int64)
             tasks.append(Task(seat, place, self.subject.sha256, subset(part.block, rows)))
             all_rows.append(rows)
         done = self.executor.run(tasks)
@@ -132,7 +174,7 @@ class Judge:
             record.note(item)
         return [
             self._voice(seat, item, rows)
-            for seat, item, rows in zip(slow, done, all_rows, strict=True)
+            for seat, item, rows in zip(seats, done, all_rows, strict=True)
         ]
 
     def _keep_deviants(

@@ -21,6 +21,7 @@ from conformance.differential.division import (
     count_families,
     deviants,
     family,
+    parted_by_growth,
 )
 from conformance.differential.records import Blame, FindingClass
 
@@ -47,6 +48,8 @@ def blame_division(division: Division) -> Blame:  # noqa: PLR0911 - one return f
     Name who is to blame for every case that divides nodes in this way.
     """
     match division.kind:
+        case FindingClass.LIMIT if parted_by_growth(division):
+            return _growth(division)
         case FindingClass.LIMIT:
             return _limit(division)
         case FindingClass.BROKEN_WORKER:
@@ -160,6 +163,23 @@ def _limit(division: Division) -> Blame:
         f"Whether the module asks for much or the limit is small cannot be told."
     )
     return Blame("undecided", (), reason)
+
+
+def _growth(division: Division) -> Blame:
+    """
+    Tell whether growth that some refused says something about the module.
+
+    The specification lets any engine refuse to grow memory at any time, so no engine is wrong. If
+    one family stands alone, though, its growth itself may be what is broken.
+    """
+    sides = " against ".join(listed(group.labels) for group in division.groups)
+    reason = (
+        f"Nodes ended with different numbers of pages, because growth was refused by some: {sides}."
+        f" What follows from that is no value, and was not compared."
+    )
+    _, *others = division.groups
+    apart = {family(member, "pages") for group in others for member in group.members}
+    return Blame("module" if len(apart) > 1 else "undecided", (), reason)
 
 
 def _broken(division: Division) -> Blame:

@@ -3,7 +3,8 @@ From who equals whom over one case to the divisions that are findings.
 
 Aspects are compared in steps: nodes that differ in one are not compared in the next, so that each
 difference has one class. First how the call ended, then its results, then, among equal results,
-memory, pages, globals, gas and host calls.
+memory, pages, globals, gas and host calls. Where growth was granted to some and refused to others,
+nodes are compared with those alone that it parts in no way.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from conformance.differential.division import (
 )
 from conformance.differential.profiles import NanProfile
 from conformance.differential.records import FindingClass
-from runners.status import BROKEN, LIMITS, REJECTED, TRAPS, Status
+from runners.status import BROKEN, LIMITS, REJECTED, TRAPS, Status, same_kind
 
 UNSEEN: Final = 255
 """Label of a node that does not show an aspect, or was not asked."""
@@ -78,6 +79,8 @@ class Jury(Struct, frozen=True):
     members: tuple[Member, ...]
     meters: tuple[str, ...]
     profile: NanProfile
+    grows: bool
+    """Whether the module can grow its memory, so that an engine may refuse it."""
 
 
 def status_words(status: int) -> str:
@@ -159,31 +162,74 @@ class _Divider:
         parts = self.groups_of(voices, lambda voice: self.pattern.status[voice])
         return [(status_words(self.pattern.status[part[0]]), part) for part in parts]
 
-    def ends(self) -> tuple[list[int], list[list[int]]]:
+    def finished(self) -> list[int]:
         """
-        Compare how the call ended; return who returned, and groups of who trapped alike.
+        Note who did not come to an end of its own; return who did: returned, or trapped.
         """
         broken, refused = self.having(BROKEN), self.having(REJECTED)
-        met, trapped = self.having(LIMITS), self.having(TRAPS)
-        returned = self.having(frozenset({Status.RETURNED}))
-        others = sorted([*refused, *met, *trapped, *returned])
+        met, finished = self.having(LIMITS), self.having(TRAPS | {Status.RETURNED})
+        others = sorted([*refused, *met, *finished])
         for words, voices in self.by_status(broken):
             rest = [voice for voice in broken if voice not in voices]
             self.add(
                 FindingClass.BROKEN_WORKER, "kind", [(words, voices)], neutral=[*others, *rest]
             )
-        ran = sorted([*met, *trapped, *returned])
+        ran = sorted([*met, *finished])
         if refused and ran:
             self.add(FindingClass.REFUSED, "kind", [("refused", refused), ("ran", ran)])
-        finished = sorted([*trapped, *returned])
         limits = self.by_status(met)
         if limits and finished:
             self.add(FindingClass.LIMIT, "kind", [*limits, ("finished", finished)])
         elif len(limits) > 1 or self.all_out_of_stack(met):
             self.add(FindingClass.LIMIT, "kind", limits)
+        return finished
+
+    def grown_apart(self, finished: list[int]) -> list[list[int]]:
+        """
+        Part *finished* where refused growth may be why they differ; return the parts, one at least.
+
+        Nodes with equal pages stand in one part, and so do nodes that ended alike with equal
+        results: refused growth may be all that sets two parts asunder. A node that does not
+        show its pages and ended like nobody who does is compared with none of them.
+        """
+        if not self.jury.grows:
+            return [finished]
+        parts: list[list[int]] = []
+        for voice in finished:
+            near = [part for part in parts if any(self.bound(voice, other) for other in part)]
+            parts = [part for part in parts if part not in near]
+            parts.append(sorted([voice, *(other for part in near for other in part)]))
+        shown = [part for part in parts if any(self.pattern.pages[v] != UNSEEN for v in part)]
+        if len(shown) < 2:  # noqa: PLR2004 - with one part nothing is parted
+            return [finished]
+        mute = [voice for part in parts if part not in shown for voice in part]
+        sides = [("", part) for part in shown]
+        self.add(FindingClass.LIMIT, "pages", sides, neutral=mute)
+        return parts
+
+    def bound(self, left: int, right: int) -> bool:
+        """
+        Whether growth does not tell two nodes that finished apart: same pages, or the same end.
+        """
+        pattern = self.pattern
+        if pattern.pages[left] != UNSEEN and pattern.pages[left] == pattern.pages[right]:
+            return True
+        if pattern.status[left] == Status.RETURNED == pattern.status[right]:
+            return pattern.meant[left] == pattern.meant[right]
+        return same_kind(Status(pattern.status[left]), Status(pattern.status[right]))
+
+    def part(self, finished: list[int]) -> None:
+        """
+        Compare nodes that finished: how, with what results, and what else was observed.
+        """
+        status = self.pattern.status
+        returned = [voice for voice in finished if status[voice] == Status.RETURNED]
+        trapped = [voice for voice in finished if status[voice] != Status.RETURNED]
         if returned and trapped:
             self.return_or_trap(returned, trapped)
-        return returned, self.traps(trapped)
+        kinds = self.traps(trapped)
+        for equal in [*self.results(returned), *kinds]:
+            self.observations(equal)
 
     def all_out_of_stack(self, met: Sequence[int]) -> bool:
         """
@@ -293,7 +339,6 @@ def divide(pattern: Pattern, jury: Jury) -> tuple[Division, ...]:
     Find every division of one pattern, in the order in which aspects are compared.
     """
     divider = _Divider(pattern, jury)
-    returned, trapped = divider.ends()
-    for part in [*divider.results(returned), *trapped]:
-        divider.observations(part)
+    for part in divider.grown_apart(divider.finished()):
+        divider.part(part)
     return tuple(divider.found)

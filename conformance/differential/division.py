@@ -167,15 +167,25 @@ def count_families(division: Division) -> Count:
     return Count(voices, divided, majority, noun)
 
 
+def parted_by_growth(division: Division) -> bool:
+    """
+    Tell whether nodes ended with different pages and, because of that, differently.
+    """
+    return division.kind is FindingClass.LIMIT and division.aspect == "pages"
+
+
 def deviants(division: Division) -> tuple[str, ...]:
     """
     Labels of the nodes that stand apart: all outside the majority, or all when there is none.
 
-    A limit's deviants are the nodes that met it. Where nodes are named without a vote (a broken
-    worker, two outcomes of one node, bits that the oracle denies), they are all there are.
+    A limit's deviants are the nodes that met it, or all that refused growth parts, because pages do
+    not tell who was refused. Where nodes are named without a vote (a broken worker, two outcomes of
+    one node, bits that the oracle denies), they are all there are.
     """
     groups = division.groups
-    if division.kind is FindingClass.LIMIT:
+    if parted_by_growth(division):
+        chosen = list(groups)
+    elif division.kind is FindingClass.LIMIT:
         chosen = [group for group in groups if group.what.startswith("exhausted")]
     elif division.kind in UNVOTED:
         chosen = list(groups)

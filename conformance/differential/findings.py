@@ -4,7 +4,7 @@ From the disagreements of a run to its findings: one for each way in which nodes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,11 @@ class JudgedBlock:
     shape: OutputShape
     voices: Sequence[Voice]
     vote: BlockVote
+    deeper: JudgedBlock | None = None
+    """
+    The same block at a higher level, if rows of it were judged there instead. Its own vote has
+    their disagreements; the counts of `vote` include theirs.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,13 @@ def _key(division: Division, entry: str) -> Key:
     return order, entry, named, deviants(division), division.manner
 
 
+def _with_deeper(judged_blocks: Iterable[JudgedBlock]) -> Iterator[JudgedBlock]:
+    for judged in judged_blocks:
+        yield judged
+        if judged.deeper is not None:
+            yield judged.deeper
+
+
 def collect_findings(
     judged_blocks: Iterable[JudgedBlock], *, module_sha256: str, nan: NanProfile
 ) -> tuple[RunFinding, ...]:
@@ -194,7 +206,7 @@ def collect_findings(
     the blocks changes nothing.
     """
     gathered: dict[Key, _Gathered] = {}
-    for judged in judged_blocks:
+    for judged in _with_deeper(judged_blocks):
         block = judged.block
         weights = np.count_nonzero(block.inputs, axis=1)
         keys: dict[int, Key] = {}

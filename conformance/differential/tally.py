@@ -20,7 +20,13 @@ from conformance.differential.alike import (
     Index,
     Seat,
 )
-from conformance.differential.division import UNVOTED, Division, Member, deviants
+from conformance.differential.division import (
+    UNVOTED,
+    Division,
+    Member,
+    deviants,
+    parted_by_growth,
+)
 from conformance.differential.profiles import Mask
 from conformance.differential.records import FindingClass
 
@@ -38,7 +44,10 @@ class Tally(Struct, frozen=True, kw_only=True):
     differing: int
     """Cases in which it stands apart: outside the majority, or in dispute without one."""
     abstained: int
-    """Cases in which it met a limit, or refused the module as all others did."""
+    """
+    Cases in which it met a limit, refused the module as all others did, or ended with other pages
+    because growth was refused, without standing apart from those with its own.
+    """
     broken: int
     """Cases that its worker broke on, or all, when its FPU was found in a wrong mode."""
 
@@ -132,41 +141,57 @@ class Ledger:
         self.votes = [VOTES[status] for status in self.status]
         self.apart: list[Mask] = [np.zeros(n, dtype=np.bool_) for _ in members]
         """Rows in which each voice stands apart."""
-        self.voted = _total(self.votes)
-        self.by_family: dict[str, Mask] = {}
-        for member, voted in zip(members, self.votes, strict=True):
-            earlier = self.by_family.get(member.generator)
-            self.by_family[member.generator] = voted if earlier is None else earlier | voted
-        self.families = _total(list(self.by_family.values()))
+        self.parted: list[Mask] = [np.zeros(n, dtype=np.bool_) for _ in members]
+        """Rows in which refused growth parts each voice from others, so that it has no vote."""
 
     def note(self, rows: Index, divisions: Sequence[Division]) -> None:
         """
         Note who stands apart in *rows*, all divided in the same way.
         """
         labels: set[str] = set()
+        parted: set[str] = set()
         for division in divisions:
-            if division.kind is not FindingClass.LIMIT and division.kind not in UNVOTED:
+            if parted_by_growth(division):
+                parted.update(deviants(division), (m.label for m in division.neutral))
+            elif division.kind is not FindingClass.LIMIT and division.kind not in UNVOTED:
                 labels.update(deviants(division))
         for voice, member in enumerate(self.members):
             if member.label in labels:
                 self.apart[voice][rows] = True
+            if member.label in parted:
+                self.parted[voice][rows] = True
+                self.votes[voice][rows] = False
 
     def counts(self) -> Counts:
         """
         Sum up.
         """
+        voted, by_family = _total(self.votes), self._by_family()
+        families = _total(list(by_family.values()))
         return Counts(
-            nodes=tuple(self._node(voice) for voice in range(len(self.members))),
-            families=tuple(self._family(name) for name in sorted(self.by_family)),
-            compared=self._compared(),
-            voting_families=self.families,
+            nodes=tuple(self._node(voice, voted) for voice in range(len(self.members))),
+            families=tuple(
+                self._family(name, by_family[name] & (families > 1)) for name in sorted(by_family)
+            ),
+            compared=self._compared(voted),
+            voting_families=families,
         )
 
-    def _node(self, voice: int) -> Tally:
+    def _by_family(self) -> dict[str, Mask]:
+        """
+        Rows in which any node of each code-generator family has a vote.
+        """
+        found: dict[str, Mask] = {}
+        for member, votes in zip(self.members, self.votes, strict=True):
+            earlier = found.get(member.generator)
+            found[member.generator] = votes if earlier is None else earlier | votes
+        return found
+
+    def _node(self, voice: int, voted: NDArray[np.int64]) -> Tally:
         seat, status, apart = self.seats[voice], self.status[voice], self.apart[voice]
-        agreeing = int(np.count_nonzero(self.votes[voice] & (self.voted > 1) & ~apart))
+        agreeing = int(np.count_nonzero(self.votes[voice] & (voted > 1) & ~apart))
         differing = int(np.count_nonzero(apart))
-        idle = ABSTAINS[status] | (REFUSES[status] & ~apart)
+        idle = ABSTAINS[status] | ((REFUSES[status] | self.parted[voice]) & ~apart)
         broken = len(seat.outcome) if seat.outcome.fpu_broken else np.count_nonzero(BREAKS[status])
         return Tally(
             label=self.members[voice].label,
@@ -178,22 +203,21 @@ class Ledger:
             broken=int(broken),
         )
 
-    def _family(self, name: str) -> FamilyTally:
-        apart = np.zeros(len(self.voted), dtype=np.bool_)
+    def _family(self, name: str, compared: Mask) -> FamilyTally:
+        apart = np.zeros(len(compared), dtype=np.bool_)
         for voice, member in enumerate(self.members):
             if member.generator == name:
                 apart |= self.apart[voice]
-        compared = (self.by_family[name] & (self.families > 1)) | apart
         return FamilyTally(
             generator=name,
-            compared=int(np.count_nonzero(compared)),
+            compared=int(np.count_nonzero(compared | apart)),
             differing=int(np.count_nonzero(apart)),
         )
 
-    def _compared(self) -> tuple[tuple[str, int], ...]:
-        counts = [("results", int(np.count_nonzero(self.voted > 1)))]
+    def _compared(self, voted: NDArray[np.int64]) -> tuple[tuple[str, int], ...]:
+        counts = [("results", int(np.count_nonzero(voted > 1)))]
         for name in OBSERVATIONS:
-            both = np.zeros(len(self.voted), dtype=np.bool_)
+            both = np.zeros(len(voted), dtype=np.bool_)
             for part in _showing(name, self.seats):
                 if len(part) > 1:
                     both |= _total([self.votes[voice] for voice in part]) > 1

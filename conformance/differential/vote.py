@@ -168,7 +168,8 @@ def vote(
         counts = count_unanimous(len(block), members, seats)
     else:
         ledger = Ledger(len(block), members, seats)
-        jury = Jury(tuple(members), tuple(seat.outcome.meter for seat in seats), profile)
+        meters = tuple(seat.outcome.meter for seat in seats)
+        jury = Jury(tuple(members), meters, profile, block.call.grows)
         kinds, which = patterns(rows, seats, shape, profile) if len(rows) else ([], rows)
         divided = [divide(pattern, jury) for pattern in kinds]
         for index, divisions in enumerate(divided):

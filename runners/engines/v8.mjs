@@ -9,6 +9,8 @@ import fs from "node:fs";
 const PROTOCOL = 1;
 const PAGE = 65536;
 const MOST_DETAILS = 64;
+// node's hashes take no more than 2 GiB at once.
+const HASHED_AT_ONCE = 2 ** 30;
 const RETURNED = 1;
 const STATUS = {
   unreachable: 16,
@@ -480,7 +482,8 @@ class Batch {
       this.write("status", row, Buffer.of(RETURNED));
       return row + 1;
     } catch (error) {
-      return this.ended(row, opened, error instanceof Stop ? error : stopOf(error));
+      if (!(error instanceof Stop)) throw error;
+      return this.ended(row, opened, error);
     }
   }
 
@@ -507,8 +510,7 @@ class Batch {
       this.write("pages", row, pages);
     }
     if (memory && "memory" in this.at) {
-      const bytes = new Uint8Array(memory.buffer);
-      this.write("memory", row, createHash("sha256").update(bytes).digest());
+      this.write("memory", row, digestOf(memory.buffer));
     }
     if ("globals" in this.at && this.globals.length) {
       const data = Buffer.alloc(8 * this.globals.length);
@@ -520,11 +522,30 @@ class Batch {
   }
 }
 
+function digestOf(buffer) {
+  const hash = createHash("sha256");
+  for (let at = 0; at < buffer.byteLength; at += HASHED_AT_ONCE) {
+    hash.update(new Uint8Array(buffer, at, Math.min(HASHED_AT_ONCE, buffer.byteLength - at)));
+  }
+  return hash.digest();
+}
+
 function reuseOf(policy) {
   if (policy === "fresh" || policy === "pooled") return 1;
   const match = /^reuse\(([1-9][0-9]{0,8})\)$/.exec(policy);
   if (!match) throw new Refused("protocol", "bad-command", `policy ${policy}`);
   return Number(match[1]);
+}
+
+// What is no Stop is a fault of this worker: neither an outcome of the case nor a refusal of the
+// command. The worker ends, and `progress` tells at which case.
+function runOrExit(batch) {
+  try {
+    batch.run();
+  } catch (error) {
+    fs.writeSync(2, `${error?.stack}\n${error?.name}: ${error?.message}\n`);
+    process.exit(1);
+  }
 }
 
 // ---------------------------------------------------------------------------------- commands
@@ -615,7 +636,7 @@ class Worker {
         if (wanted.includes(name)) missing[name] = "the module exports no memory";
       }
     }
-    batch.run();
+    runOrExit(batch);
     const filled = wanted.filter((name) => !(name in missing)).sort();
     return { filled, not_observed: missing, meter: "", details: batch.details };
   }

@@ -341,7 +341,7 @@ class Instance(BaseInstance):
         """
         if name not in self.memories:
             self.memories[name] = self.export(name, wasmer.Memory)
-        return memoryview(self.memories[name].buffer)
+        return whole(self.memories[name])
 
     def global_bits(self, name):
         """
@@ -366,6 +366,20 @@ class Instance(BaseInstance):
         self.memories = {}
         self.shims = []
         self.exports = self.instance = None
+
+
+def whole(memory):
+    """
+    A view of all of a memory.
+
+    The binding keeps a buffer's length in 32 bits: that of 65,536 pages, 4 GiB, reads as 0.
+    """
+    buffer = memory.buffer
+    view = memoryview(buffer)
+    if len(view) or not memory.size:
+        return view
+    address = ctypes.addressof((ctypes.c_ubyte * 0).from_buffer(buffer))
+    return memoryview((ctypes.c_ubyte * memory.data_size).from_address(address)).cast("B")
 
 
 def types_of(types):

@@ -39,6 +39,14 @@ def interpreter():
     return "%s %s" % (platform.python_implementation(), platform.python_version())
 
 
+class WorkerFault(Exception):
+    """
+    A fault of this worker while a batch ran: neither an outcome of the case nor a refusal.
+
+    Nothing answers it; the worker ends, and `progress` tells at which case.
+    """
+
+
 class Worker(object):
     """
     State of one worker: its engine, loaded modules and named instances.
@@ -122,7 +130,10 @@ class Worker(object):
                 if name in wanted:
                     wanted.discard(name)
                     missing[name] = "the module exports no memory"
-        batch.run()
+        try:
+            batch.run()
+        except (BadCommand, KeyError, TypeError, IndexError) as error:
+            raise WorkerFault("%s: %s" % (type(error).__name__, error)) from error
         return {
             "filled": sorted(wanted),
             "not_observed": missing,

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,3 +115,26 @@ def test_a_closed_arena_gives_no_rows_and_may_be_closed_again() -> None:
     arena.close()
     with pytest.raises(ValueError, match="closed"):
         arena.rows(0, 1, 1)
+
+
+REFUSED = """
+import errno, os, resource
+from runners.arena import Arena
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
+before = os.listdir("/proc/self/fd")
+Arena(1 << 16).close()
+try:
+    Arena((1 << 16) + 1)
+except OSError as error:
+    assert os.listdir("/proc/self/fd") == before
+    print(errno.errorcode[error.errno])
+"""
+
+
+def test_a_size_that_the_process_may_not_make_is_refused_and_leaves_nothing_open() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED], capture_output=True, check=True, text=True, cwd=root
+    )
+    assert done.stdout == "EFBIG\n"

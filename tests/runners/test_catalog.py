@@ -169,6 +169,7 @@ CHANGES = [
     ('"50.0.1" = "50.0.0"', '"50.0.9" = "50.0.0"', "unknown versions"),
     ('compilers = ["cranelift", "pulley"]', 'compilers = ["baseline"]', "unknown compilers"),
     ('title = "wasmtime', 'titel = "x"\ntitle = "wasmtime', "titel"),
+    ('title = "wasmtime', 'core_arguments = ["-V"]\ntitle = "wasmtime', "not found on PATH"),
     ("schema = 1", "schema = 2", "schema"),
     ("schema = 1", "schema = ", "not a catalogue"),
 ]

@@ -4,6 +4,7 @@ What is particular to one engine, and what its adapter does about it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -44,6 +45,15 @@ TABLE = """
 """
 OVERFLOW = '(module (memory (export "memory") 1) (func $f (export "f") (call $f)))'
 BIG = '(module (memory (export "memory") 20) (func (export "f")))'
+WHOLE = """
+(module (memory (export "memory") 65536)
+  (func (export "f") (i32.store8 (i32.const -1) (i32.const 77))))
+"""
+EMPTY = '(module (memory (export "memory") 0) (func (export "f")))'
+BEYOND_2_GIB = """
+(module (memory (export "memory") 32769)
+  (func (export "f") (i32.store8 (i32.const 0x8000ffff) (i32.const 77))))
+"""
 CAPPED = """
 (module (memory (export "memory") 1) (func (export "f") (result i32) (memory.grow (i32.const 9))))
 """
@@ -139,6 +149,62 @@ def test_overflows_flood_nothing(start: Starter, name: str) -> None:
     # wasmer walks 260 000 frames for its backtrace: a quarter of a second for each overflow.
     count = 2 if name.startswith("wasmer") else 20
     assert wire.call("f", [b""] * count)[1] == [48] * count
+
+
+def pages_after(wire: Wire) -> int:
+    """
+    Pages that the worker reports after `f`; the memory itself is not hashed.
+    """
+    reply, status, _ = wire.call("f", [b""], level="state", globals=[], observed=("pages",))
+    assert (status, reply["filled"]) == ([1], ["pages"])
+    return int.from_bytes(wire.at("pages", 4, 0), "little")
+
+
+@pytest.mark.parametrize("name", ["wasmer/cranelift", "wasmer/singlepass", "wasmer/llvm", "v8"])
+def test_a_memory_of_four_gib_is_seen_whole(start: Starter, name: str) -> None:
+    wire = start(name, WHOLE)
+    assert pages_after(wire) == 65536
+    plan: dict[str, object] = {"entry": "f", "memory": "memory"}
+    assert "error" not in wire.ask("open_instance", module="m", instance="i", call=plan)[0]
+    last = {"instance": "i", "address": 0xFFFFFFFF}
+    wire.ask("poke", b"\x4d", **last)
+    assert wire.ask("peek", **last, size=1)[1] == [b"\x4d"]
+    assert wire.ask("peek", **last, size=2)[0]["error"]["rule"] == "out-of-bounds"
+
+
+@pytest.mark.parametrize("name", ["wasmer/cranelift", "wasmer/singlepass", "wasmer/llvm", "v8"])
+def test_a_memory_without_pages_is_empty(start: Starter, name: str) -> None:
+    wire = start(name, EMPTY)
+    assert pages_after(wire) == 0
+    assert wire.call("f", [b""], level="state", globals=[])[1] == [1]
+    assert wire.at("memory", 32, 0) == hashlib.sha256(b"").digest()
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wasmer/singlepass", "v8"])
+def test_a_memory_beyond_two_gib_is_hashed_whole(start: Starter, name: str) -> None:
+    expected = hashlib.sha256()
+    for _ in range(32769 - 1):
+        expected.update(bytes(65536))
+    expected.update(bytes(65535) + b"\x4d")
+    wire = start(name, BEYOND_2_GIB)
+    assert wire.call("f", [b""], level="state", globals=[])[1] == [1]
+    assert wire.at("memory", 32, 0) == expected.digest()
+
+
+def test_a_fault_of_v8_s_worker_ends_it_and_is_no_outcome(start: Starter) -> None:
+    wire = start("v8", TABLE)
+    slot = {"type": "slot", "index": 0, "value_type": "i32"}
+    plan = {"entry": "f", "arguments": [slot], "results": ["i32"]}
+    fields = {"module": "m", "call": plan, "policy": "fresh", "level": "result", "count": 1}
+    # Without the place of its inputs the worker's own read throws, a RangeError at that.
+    at = {"progress": 0, "status": 64, "output": 8192}
+    with pytest.raises(AssertionError, match="closed its replies"):
+        wire.ask("call", at=at, fuel=None, **fields)
+    assert wire.process.wait(timeout=20) == 1
+    assert wire.at("progress", 8, 0) == word(1)
+    assert wire.at("status", 1, 0) == b"\0"
 
 
 @pytest.mark.parametrize("name", ["pywasm", "pywasm@1.0.8"])

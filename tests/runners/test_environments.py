@@ -195,6 +195,27 @@ def test_an_engine_on_path_needs_its_program_in_that_version(tmp_path: Path) -> 
         absent.launch(absent.catalog.resolve("v8"))
 
 
+@pytest.mark.parametrize(
+    ("asked", "core"),
+    [
+        ("echo 11.3.244.8-node.38", "v8@11.3.244.8-node.38"),
+        ("echo bad option: -p", ""),
+        ("echo 11.3.244.8; exit 1", ""),
+    ],
+)
+def test_the_core_of_an_engine_on_path_is_what_its_program_says(
+    tmp_path: Path, asked: str, core: str
+) -> None:
+    node = tmp_path / "bin" / "node"
+    node.parent.mkdir()
+    script = f'case "$*" in "-p process.versions.v8") {asked};; *) echo v20.20.2;; esac'
+    node.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+    node.chmod(0o755)
+    there = Place(tmp_path).environments(path=str(node.parent))
+    (line,) = there.status((there.catalog.resolve("v8"),))
+    assert (line.installed, line.core_version) == (True, core)
+
+
 def test_status_shows_what_is_there_and_how_to_get_the_rest(tmp_path: Path) -> None:
     environments = Place(tmp_path).environments(path="")
     before = {str(line.engine): line for line in environments.status()}

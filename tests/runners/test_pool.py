@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pool_samples import (
@@ -165,6 +169,35 @@ def test_a_program_that_is_not_there_is_named() -> None:
         pytest.raises(WorkerStartError, match="/nowhere/worker"),
     ):
         pool.identities()
+
+
+STARTED = """
+import resource, sys
+from runners.pool import Pool, WorkerStartError
+from tests.fakes.launches import seat_of
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+try:
+    with Pool([seat_of("honest")]) as pool:
+        print(pool.identities()[0].core_version)
+except WorkerStartError as error:
+    print(error)
+"""
+
+
+def test_a_file_size_limit_below_the_arena_is_named_and_not_the_program() -> None:
+    def printed(limit_bytes: int) -> str:
+        argv = [sys.executable, "-c", STARTED, str(limit_bytes)]
+        root = Path(__file__).parents[2]
+        done = subprocess.run(argv, capture_output=True, check=True, text=True, cwd=root)
+        return done.stdout.strip()
+
+    assert printed(64 << 20) == "fake@1.0"
+    sentence = printed(100 << 10)
+    assert "`ulimit -f`" in sentence
+    assert "64 MiB" in sentence
+    assert sys.executable not in sentence
+    assert "\n" not in sentence
 
 
 @pytest.mark.parametrize(

@@ -92,10 +92,13 @@ class Wire:
         results: tuple[str, ...] = (),
         level: str = "result",
         policy: str = "fresh",
+        observed: tuple[str, ...] = ("pages", "memory", "globals"),
         **more: Any,
     ) -> tuple[dict[str, Any], list[int], list[bytes]]:
         """
         Run a batch with one scalar slot per parameter; returns reply, status bytes, output rows.
+
+        *observed* are the arrays asked for above level `result`.
         """
         slots = [{"type": "slot", "index": i, "value_type": t} for i, t in enumerate(parameters)]
         plan: dict[str, Any] = {
@@ -109,7 +112,7 @@ class Wire:
         os.pwrite(self.arena, bytes(ARENA_BYTES), 0)
         os.pwrite(self.arena, b"".join(rows), AT["input"])
         wanted = ["progress", "status", "input", "output"]
-        wanted += [] if level == "result" else ["pages", "memory", "globals"]
+        wanted += [] if level == "result" else observed
         reply, _ = self.ask(
             "call", module="m", call=plan, policy=policy, level=level, fuel=None,
             count=len(rows), at={name: AT[name] for name in wanted},

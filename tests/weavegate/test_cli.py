@@ -184,7 +184,7 @@ def test_limits_of_the_shell_are_named(tmp_path: Path) -> None:
         capture_output=True, check=False, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == Exit.UNDECIDED
-    assert "File too large" in sentence_of(done.stderr)
+    assert "ulimit -f" in sentence_of(done.stderr)
 
 
 def _children(process: subprocess.Popen[str]) -> list[int]:

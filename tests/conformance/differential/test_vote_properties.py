@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from voting_samples import (
     CALL,
+    GROWING,
     MINUS_NAN,
     MINUS_ZERO,
     NAN,
@@ -212,7 +213,7 @@ def same_verdict(left: BlockVote, right: BlockVote) -> bool:
 @PROPERTY
 @given(ballots(), st.data())
 def test_order_of_voices_changes_nothing(voices: list[Voice], data: st.DataObject) -> None:
-    block = block_of(ROWS, CALL)
+    block = block_of(ROWS, data.draw(st.sampled_from([CALL, GROWING])))
     other = data.draw(st.permutations(voices))
     left, right = (vote(block, SHAPE, order, "exact", 2) for order in (voices, other))
     assert same_verdict(left, right)
@@ -227,7 +228,7 @@ def test_a_second_node_of_a_family_changes_no_blame(
 ) -> None:
     copied = data.draw(st.sampled_from(voices))
     twin = replace(copied, node=replace_cpu(copied))
-    block = block_of(ROWS, CALL)
+    block = block_of(ROWS, data.draw(st.sampled_from([CALL, GROWING])))
     before = vote(block, SHAPE, voices, "exact", 2)
     after = vote(block, SHAPE, [*voices, twin], "exact", 2)
     assert before.undecided.tolist() == after.undecided.tolist()

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from conformance.differential.profiles import NanProfile, OutputShape, output_shape
@@ -32,8 +33,11 @@ CALL = Call(
     output=Buffer(AtAddress(64), 16),
     input=Buffer(AtAddress(0), 8),
     globals=("g",),
+    grows=False,
 )
-"""One f64 carried as i64, and two f64 in a buffer."""
+"""One f64 carried as i64, and two f64 in a buffer, of a module that never grows its memory."""
+
+GROWING = structs.replace(CALL, grows=True)
 
 SHAPE: OutputShape = output_shape(CALL, ["f64"], "f64")
 SCALAR = Call("f64_min", results=("i64",))
