@@ -100,14 +100,31 @@ class Seat:
             self.worker.send("hello", {}, (), ForHello())
         return self.worker
 
-    def ask(self, command: str, fields: dict[str, Any], blobs: list[bytes] | None = None) -> None:
+    def ask(
+        self,
+        command: str,
+        fields: dict[str, Any],
+        blobs: list[bytes] | None = None,
+        deadline_ms: int | None = None,
+    ) -> None:
         """
         Put one command to the worker; its answer comes to `asked`.
         """
         worker = self.start()
         if not worker.owed:
             self._watch.restart()
-        worker.send(command, fields, blobs or (), ForAsker())
+        worker.send(command, fields, blobs or (), ForAsker(deadline_ms))
+
+    def load(self, module: str, memory_pages: int) -> WorkerProcess:
+        """
+        Send a known module to the worker, unless it holds it; returns the worker.
+        """
+        worker = self.start()
+        if not worker.owed:
+            self._watch.restart()
+        data = self._dispatcher.modules[module].data
+        self._dispatcher.load(worker, module, data, memory_pages)
+        return worker
 
     def fill(self) -> None:
         """
@@ -267,6 +284,8 @@ class Seat:
                     # Before the first case the metered form of the module may be compiled.
                     deadline_ms = max(deadline_ms, modules[job.module].compile_deadline_ms)
                 return deadline_ms
+            case ForAsker(deadline_ms=int(own)):
+                return own
             case _:
                 return limit
 

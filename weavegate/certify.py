@@ -32,6 +32,7 @@ from runners.records import Identity, Node
 from weavegate import summary
 from weavegate.accuracy import against_expected, measure_accuracy
 from weavegate.allowing import Allowed
+from weavegate.attacking import Attacked, Attacker
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
@@ -42,6 +43,8 @@ from weavegate.judging import Judge, RunRecord
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
 from weavegate.refusals import require_callable
+from weavegate.residue import PROPERTY as NO_RESIDUE
+from weavegate.residue import no_residue, residue_findings
 from weavegate.shrinking import MOST_FINDINGS, Shrinker
 from weavegate.subject import Subject, load_subject
 
@@ -273,7 +276,9 @@ class _Work:
         """
         options, subject, record = self.options, self.subject, self.record
         fidelity = check_fidelity(subject, record.judged, self.executor.store)
-        found = self._findings(fidelity)
+        ticker.say("attacking")
+        attacked = self._attacked(identities)
+        found = self._findings(fidelity, attacked)
         as_of = options.as_of or datetime.now(UTC).date()
         covers = self.allowed.cover(found, as_of)
         if found:
@@ -287,6 +292,7 @@ class _Work:
         verdicts = (
             summary.replicates(record, reports, self.nodes),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
+            *(no_residue(item, subject, reports) for item in attacked),
         )
         return Report(
             subject=summary.subject_report(subject),
@@ -325,9 +331,25 @@ class _Work:
             if death.cause == "signal"
         ]
 
-    def _findings(self, fidelity: Fidelity) -> list[RunFinding]:
+    def _attacked(self, identities: Sequence[Identity]) -> list[Attacked]:
         """
-        All findings of the run: of the vote, of fidelity, and flaky keys.
+        What the scenarios saw whose property is judged here.
+        """
+        attacker = Attacker(
+            self.subject,
+            self.nodes,
+            identities,
+            self.executor.pool,
+            self.executor.store,
+            seed=self.options.seed,
+            quick=self.options.effort != "release",
+            again=self.options.again,
+        )
+        return [item for item in attacker.attack() if item.scenario.proves == NO_RESIDUE]
+
+    def _findings(self, fidelity: Fidelity, attacked: Sequence[Attacked]) -> list[RunFinding]:
+        """
+        All findings of the run: of the vote, of fidelity, flaky keys, and what attacks achieved.
         """
         found = list(
             collect_findings(
@@ -351,6 +373,8 @@ class _Work:
             self.vote_profile,
             self.subject.sha256,
         )
+        for item in attacked:
+            found += residue_findings(item, self.subject, self.nodes, self.profile)
         return [self._readable(item) for item in found]
 
     def _readable(self, item: RunFinding) -> RunFinding:
