@@ -29,7 +29,7 @@ certify: engines  ## certify a shipped model on the core engines (MODEL=path for
 	@$(BIN)/weavegate certify $(MODEL)
 
 test: engines  ## the test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q -m "not nightly"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
 
 lint: setup  ## ruff: rules and layout
 	@$(BIN)/ruff check .

@@ -72,9 +72,13 @@ class BareEngine:
     One engine's bare loop as a process; a context manager.
     """
 
-    def __init__(self, launch: Launch, call: Call, wasm: Path, inputs: Path) -> None:
+    def __init__(
+        self, launch: Launch, call: Call, wasm: Path, inputs: Path, *, quiet: bool = False
+    ) -> None:
         """
         Start it, on the interpreter and with the environment that its worker has.
+
+        *quiet* drops what it says when it fails.
         """
         self.engine = launch.engine
         script = LOOPS / f"{launch.engine.name}_loop.py"
@@ -82,6 +86,7 @@ class BareEngine:
             [*launch.argv[:-1], str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else None,
             env=dict(launch.environment),
             text=True,
         )

@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 
 from benchmarks.bare import BareEngine, BenchmarkError, Pass, one_by_one, side_by_side
-from benchmarks.counting import CountingJudge, CountingPool, CountingStore, Counters
+from benchmarks.counting import Counters, CountingJudge, CountingPool, CountingStore
 from benchmarks.loads import Plan, corpus_of, input_bytes
 from benchmarks.ratios import Sample
 from conformance.differential.corpus import Corpus

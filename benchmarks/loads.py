@@ -4,7 +4,6 @@ What is run: two shipped modules, engines that vote together, and how many input
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +28,10 @@ COMPILED = (
 INTERPRETED = ("wasmtime/pulley",)
 OPTIONAL = ("wasm3",)
 """Interpreters that take part where they are installed."""
-PAIRS = (("wasmtime/cranelift", "wasmer/cranelift"), ("wasmtime/cranelift", "wasmer/singlepass"))
+PAIRS: tuple[tuple[str, ...], ...] = (
+    ("wasmtime/cranelift", "wasmer/cranelift"),
+    ("wasmtime/cranelift", "wasmer/singlepass"),
+)
 SLOWER = 16
 """How many times fewer inputs an interpreter gets, and level `full` on new instances."""
 
@@ -103,7 +105,7 @@ def plans(load: Load, environments: Environments, inputs: int) -> list[list[Plan
             launches[name] = environments.launch(environments.catalog.resolve(name))
         except MissingEngineError:
             continue
-    votes = [(name, (name,)) for name in launches]
+    votes: list[tuple[str, tuple[str, ...]]] = [(name, (name,)) for name in launches]
     votes += [(" + ".join(pair), pair) for pair in PAIRS]
     votes.append((f"all {len(COMPILED)} compiled", COMPILED))
     groups = []
@@ -159,10 +161,3 @@ def input_bytes(corpus: Corpus) -> bytes:
     All input rows, in the order in which they are put to nodes.
     """
     return b"".join(part.block.inputs.tobytes() for part in corpus.blocks)
-
-
-def titles(groups: Sequence[Sequence[Plan]]) -> list[tuple[str, str]]:
-    """
-    (title, policy) of every row.
-    """
-    return [(plan.title, plan.policy) for group in groups for plan in group]

@@ -80,11 +80,11 @@ def _target(reached: Reached) -> str:
     What is reached, whether that is enough, and the target.
     """
     word = "meets" if reached.met else "MISSES"
-    target, value = reached.target, reached.reached
+    target, value, best = reached.target, reached.reached, reached.at_best
     if target.kind == "ratio":
-        return f"{value:.2f}x {word} <= {target.bound:.2f}x"
+        return f"{value:.2f}x {word} <= {target.bound:.2f}x (at best {best:.2f}x)"
     if target.kind == "inputs-per-second":
-        return f"{value:,.0f} inputs/s {word} >= {target.bound:,.0f}/s"
+        return f"{value:,.0f} inputs/s {word} >= {target.bound:,.0f}/s (at best {best:,.0f}/s)"
     return f"{value:,.0f} times a process per case {word} >= {target.bound:,.0f}"
 
 

@@ -99,20 +99,28 @@ def ratio_with_openings(row: Row, cores: int) -> float:
     )
 
 
-def ratio_at_best(row: Row, cores: int) -> float:
+def wall_us_at_best(sample: Sample, cores: int) -> float:
     """
-    Median of the ratio that CPU times alone allow: all cores free for it, and nothing ever waits.
+    What CPU times alone allow of a wall time: all cores free for it, and nothing ever waits.
 
     No worker can be done before its own CPU time is over, nor all cores before the sum is.
     """
-    return median(
-        max(
-            max(s.worker_cpu_us),
-            (sum(s.worker_cpu_us) + sum(s.controller_us.values())) / cores,
-        )
-        / base_us(s.engine_cpu_us, cores)
-        for s in row.samples
-    )
+    whole = sum(sample.worker_cpu_us) + sum(sample.controller_us.values())
+    return max(*sample.worker_cpu_us, whole / cores)
+
+
+def inputs_per_second_at_best(row: Row, cores: int) -> float:
+    """
+    How many inputs CPU times allow to pass through all engines of a row.
+    """
+    return 1e6 / median(wall_us_at_best(s, cores) for s in row.samples)
+
+
+def ratio_at_best(row: Row, cores: int) -> float:
+    """
+    Median of the ratio that CPU times allow.
+    """
+    return median(wall_us_at_best(s, cores) / base_us(s.engine_cpu_us, cores) for s in row.samples)
 
 
 def work_ratio(row: Row) -> float:

@@ -23,7 +23,7 @@ class BadReportError(ValueError):
     """
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _storable(value: Any) -> Any:
     """
     Return the same JSON value with undecodable bytes of file names written as codes.
     """
@@ -61,7 +61,7 @@ def json_schema() -> dict[str, Any]:
     return msgspec.json.schema(Report)
 
 
-def _first_difference(given: Any, kept: Any, path: str) -> str:  # noqa: ANN401 - JSON values
+def _first_difference(given: Any, kept: Any, path: str) -> str:
     """
     Path of the first field that one side has and the other has not; empty if there is none.
     """

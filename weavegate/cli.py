@@ -286,7 +286,7 @@ def _powers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 
 @main.command("simulate", epilog=_EXITS)
 @click.option("--nodes", type=int, default=4, show_default=True, help="Validators, all different.")
-@click.option("--blocks", type=int, default=50, show_default=True)
+@click.option("--blocks", type=int, default=50, show_default=True, help="Height of the last one.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: a fresh one, printed.")
 @_ENGINE
 @click.option("--module", "modules", type=_PATH, multiple=True, metavar="MODULE",
@@ -294,12 +294,17 @@ def _powers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option("--power", "powers", callback=_powers, metavar="1,1,...", help="One per validator.")
 @click.option("--out", type=_PATH, default="weavegate-out/simulate", show_default=True)
 def simulate_command(**given: Any) -> None:
-    """
+    r"""
     Simulate a network of validators, each another engine, that executes blocks of inferences.
 
     Every block has an app hash and a results hash; more than 2/3 of power commits it. The first
     height, transaction, key and bits that differ are named. One seed, one event log, byte for byte:
     OUT/events.jsonl. Findings are written to OUT/findings/.
+
+    \b
+    Examples:
+      weavegate simulate --nodes 4 --blocks 50 --seed 42
+      weavegate simulate --nodes 3 --engine wasmtime --engine wasmer --power 2,1,1
     """
     click.get_current_context().exit(run_simulation(SimulateOptions(**given), Output()))
 

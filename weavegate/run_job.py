@@ -118,8 +118,7 @@ def _row(subject: Subject, entry: str, values: Sequence[str], path: Path) -> byt
     wanted = [dtype for _, dtype, count in columns for _ in range(count)]
     if len(values) != len(wanted):
         sentence = (
-            f"{path}: the wrong number of values: {entry} takes {len(wanted)},"
-            f" {len(values)} given"
+            f"{path}: the wrong number of values: {entry} takes {len(wanted)}, {len(values)} given"
         )
         raise WeavegateError(sentence, Exit.USAGE)
     slots = subject.manifest.run.entry is None

@@ -256,7 +256,8 @@ def unobserved(record: RunRecord, *, imports: bool) -> tuple[Unobserved, ...]:
     for aspect, cases in sorted(compared.items()):
         alone = sorted(showing.get(aspect, ()))
         if not cases and alone:
-            reason = f"only {', '.join(alone)} showed it on a meter of its own: not compared"
+            meter = " on a meter of its own" if aspect == "gas" else ""
+            reason = f"only {', '.join(alone)} showed it{meter}: not compared"
             found.append(Unobserved(aspect=aspect, nodes=(), reason=reason, nobody=False))
         elif not cases and aspect == "host-calls" and imports:
             found.append(Unobserved(aspect=aspect, nodes=(), reason="not logged", nobody=True))

@@ -148,8 +148,8 @@ def _limit(division: Division) -> Blame:
     while_ = f", {listed(sorted(rest))} not" if rest else ""
     if len(division.groups) == 1 and not rest:
         reason = (
-            f"Every node met a limit ({what}): {nodes}. Where it lies is each engine's choice, "
-            f"so what the module had done by then may differ between validators."
+            f"Every node that ran met a limit ({what}): {nodes}. Where it lies is each engine's"
+            f" choice, so what the module had done by then may differ between validators."
         )
         return Blame("module", (), reason)
     if len(families) > 1:

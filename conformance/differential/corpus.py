@@ -168,7 +168,7 @@ def indices_of(ids: Bits) -> Bits:
     return ids & np.uint64((1 << 44) - 1)
 
 
-def build_corpus(  # noqa: PLR0913, PLR0917 - each is an independent input of the corpus
+def build_corpus(
     manifest: Manifest,
     calls: Sequence[Call],
     rows: BitsTable | None,
@@ -254,7 +254,7 @@ def _picks(
     ]
 
 
-def _blocks(  # noqa: PLR0913, PLR0917 - two arrays that belong together, and context
+def _blocks(
     call: Call,
     budget: Budget,
     ids: Bits,

@@ -187,10 +187,10 @@ class _Divider:
 
     def all_out_of_stack(self, met: Sequence[int]) -> bool:
         """
-        Whether two nodes or more ran out of stack: equal kinds, at depths that are each engine's.
+        Whether two families or more ran out of stack: at depths that are each engine's choice.
         """
         stack = [voice for voice in met if self.pattern.status[voice] == Status.EXHAUSTED_STACK]
-        return len(stack) > 1
+        return len({family(self.jury.members[voice], "kind") for voice in stack}) > 1
 
     def return_or_trap(self, returned: list[int], trapped: list[int]) -> None:
         """

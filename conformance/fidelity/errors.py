@@ -23,7 +23,7 @@ class BadSemanticsError(ValueError):
 
 class BentFpuError(RuntimeError):
     """
-    This process does not compute IEEE 754 binary64, rounded to nearest with subnormals.
+    The process does not compute IEEE 754 binary64, rounded to nearest with subnormals.
 
     The oracle refuses to answer then: its bits would be wrong.
     """

@@ -82,7 +82,7 @@ class Program:
     Checked semantics: functions by name, tensors bound, ready to be evaluated.
     """
 
-    def __init__(  # noqa: PLR0913 - a program is bound to all of these
+    def __init__(
         self,
         text: str,
         path: str,

@@ -32,7 +32,7 @@ _UNDERFLOW: Final = -746.0
 """exp of this and below rounds to zero: half of the least subnormal is exp(-745.13...)."""
 
 
-def _binary64_context() -> Any:  # noqa: ANN401 - gmpy2 has no type for its contexts
+def _binary64_context() -> Any:
     """
     MPFR as binary64: 53 bits, subnormals, ties to even.
     """
@@ -116,7 +116,7 @@ def enclose_exp(exact: Fraction, precision: int) -> tuple[int, int, int]:
 
 def _round_to_binary64(mantissa: int, exponent: int) -> float:
     """
-    mantissa * 2^exponent to binary64, ties to even, by comparing integers.
+    Mantissa * 2^exponent to binary64, ties to even, by comparing integers.
     """
     # The last place kept: 53 digits, but never below the least subnormal 2^-1074.
     last = max(mantissa.bit_length() - 53, -1074 - exponent)

@@ -55,6 +55,14 @@ def read_npz(path: Path) -> dict[str, BitsTable]:
         raise BadTableError(name, f"is damaged: {str(error)[:120]}") from error
     if len(tables) != len(members):
         raise BadTableError(name, "holds an array twice")
+    _check_rows(name, tables)
+    return tables
+
+
+def _check_rows(name: str, tables: dict[str, BitsTable]) -> None:
+    """
+    There are inputs, and every table has as many rows as they.
+    """
     if "inputs" not in tables:
         raise BadTableError(name, "holds no array `inputs`")
     if not len(tables["inputs"]):
@@ -63,7 +71,6 @@ def read_npz(path: Path) -> dict[str, BitsTable]:
         if len(table) != len(tables["inputs"]):
             sentence = f"`{key}` has {len(table)} rows, `inputs` has {len(tables['inputs'])}"
             raise BadTableError(name, sentence)
-    return tables
 
 
 def _member(file: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BitsTable:

@@ -180,7 +180,7 @@ def _called_run(top: Section, calls: tuple[ScalarCall, ...]) -> RunPart:
     return _run(top, calls=calls)
 
 
-def _run(  # noqa: PLR0913 - fields of the record that only one of two callers has
+def _run(
     top: Section,
     *,
     entry: str | None = None,

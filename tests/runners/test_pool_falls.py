@@ -101,6 +101,20 @@ def test_a_breach_above_level_result_is_named_for_its_row() -> None:
     assert outcome.gas[12:16].tolist() == [105, 0, 101, 102]
 
 
+@pytest.mark.parametrize("policy", ["fresh", "reuse(8)", "reuse(64)"])
+def test_a_breach_that_does_not_repeat_is_unstable_and_leaves_no_trace(
+    tmp_path: Path, policy: str
+) -> None:
+    outcome = run_fake("babbles_once", block_of(XS), policy, at=CULPRIT, mark=tmp_path / "said")
+    assert_same(outcome, run_fake("honest", block_of(XS), policy))
+    assert outcome.unstable == {0: "frame-json"}
+
+
+def test_a_case_that_did_not_return_has_no_output_whatever_its_worker_left() -> None:
+    outcome = run_fake("leaves_output_in_traps", block_of(XS), "reuse(8)")
+    assert_only_the_culprit(outcome, Status.RETURNED, 8, ())
+
+
 def test_a_breach_in_a_batch_between_others_leaves_them_alone() -> None:
     with Pool([seat_of("sends_garbage_json", at=CULPRIT, kind="text")], limits=LIMITS) as pool:
         pool.add_module(MODULE, b"")

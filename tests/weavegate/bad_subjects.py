@@ -51,7 +51,9 @@ entry = "f"
 parameters = ["i32"]
 results = ["i32"]
 """
-BODY: Final = "(f64.store (i32.const 128) (f64.add (f64.load (i32.const 64)) (f64.load (i32.const 72))))"
+BODY: Final = (
+    "(f64.store (i32.const 128) (f64.add (f64.load (i32.const 64)) (f64.load (i32.const 72))))"
+)
 HOSTILE: Final = "[bold]x\x1b[31m\n\x00[/bold]"
 
 

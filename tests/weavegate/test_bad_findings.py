@@ -14,7 +14,7 @@ from bad_subjects import complaint, module_of, subject_in
 
 from weavegate.allowing import SHIPPED
 
-SHIPPED_FINDING = sorted((SHIPPED / "findings").glob("*.json"))[0]
+SHIPPED_FINDING = min((SHIPPED / "findings").glob("*.json"))
 
 
 def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -106,6 +106,17 @@ def test_an_engine_that_is_not_to_be_had(
 def test_a_missing_core_engine_is_never_a_smaller_vote(tmp_path: Path) -> None:
     subject = subject_in(tmp_path / "s")
     assert "is not installed" in complaint(3, "certify", subject, "--out", tmp_path / "out")
+
+
+def test_an_engine_without_an_interpreter_says_which_to_get(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYENV_ROOT", "UV_PYTHON_INSTALL_DIR", "UV_CACHE_DIR", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    said = complaint(3, "engines", "install", "wasmer@1.1.0")
+    assert "no CPython" in said
+    assert "uv python install" in said
 
 
 def test_evidence_of_an_allowance_must_be_there(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def linear(weights: Weights) -> str:
 
 def perceptron(weights: Weights) -> str:
     """
-    tanh layer, then softmax of a dense layer.
+    Tanh layer, then softmax of a dense layer.
 
     Tensors `hidden` (h, inputs), `hidden_bias`, `output` (outputs, h), `output_bias`,
     `exp_taylor`, `tanh_taylor`.

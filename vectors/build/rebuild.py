@@ -125,9 +125,9 @@ def main(words: Sequence[str] | None = None) -> int:
                 made.write()
             differs = differs or bool(stale)
             verdict = f"differs: {', '.join(stale)}" if stale else "same bytes"
-            print(f"{folder.name}: {verdict}", flush=True)  # noqa: T201 - this is a program
+            print(f"{folder.name}: {verdict}", flush=True)
     except (ToolchainError, BadRecipeError, BadWeightsError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - this is a program
+        print(error, file=sys.stderr)
         return 2
     return 1 if chosen.check and differs else 0
 

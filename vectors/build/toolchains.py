@@ -84,7 +84,7 @@ def compile_module(python: Path, arguments: Sequence[str], source: Path) -> byte
             "ZIG_LOCAL_CACHE_DIR": str(folder / "zig-local"),
         }
         try:
-            subprocess.run(  # noqa: S603 - the words come from a recipe of this repository
+            subprocess.run(
                 [str(python), *words],
                 cwd=folder,
                 env=environment,
@@ -112,7 +112,7 @@ def _uv(*words: str) -> None:
     """
     Run uv; raises SubprocessError.
     """
-    subprocess.run(  # noqa: S603 - uv is a dependency, the words are ours
+    subprocess.run(
         [uv.find_uv_bin(), *words],
         check=True,
         capture_output=True,

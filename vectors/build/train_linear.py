@@ -56,7 +56,7 @@ def diabetes_svr_rbf() -> None:
     training.save_weights("diabetes-svr-rbf", weights)
     training.save_held_out("diabetes-svr-rbf", rows[held], targets[held], "f64")
     error = np.sqrt(np.mean((model.predict(rows[held]) - targets[held]) ** 2))
-    print(f"diabetes-svr-rbf: {len(model.support_vectors_)} vectors, rmse {error:.2f}")  # noqa: T201 - this is a program
+    print(f"diabetes-svr-rbf: {len(model.support_vectors_)} vectors, rmse {error:.2f}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def digits_mlp_tanh() -> None:
     training.save_held_out("digits-mlp-tanh", images[held], labels[held], "i64")
 
 
-def log_likelihood(logits: Any, labels: Any) -> Any:  # noqa: ANN401 - autograd boxes its arrays
+def log_likelihood(logits: Any, labels: Any) -> Any:
     """
     Mean log-likelihood of the labels.
     """
@@ -53,11 +53,11 @@ def log_likelihood(logits: Any, labels: Any) -> Any:  # noqa: ANN401 - autograd 
     return anp.mean(logs[anp.arange(len(labels)), labels])
 
 
-def adam(  # noqa: PLR0913 - a training run has this many choices
+def adam(
     model: Callable[[Parameters, Any], Any],
     start: Parameters,
-    images: Any,  # noqa: ANN401
-    labels: Any,  # noqa: ANN401
+    images: Any,
+    labels: Any,
     epochs: int,
     *,
     rate: float,
@@ -87,7 +87,7 @@ def adam(  # noqa: PLR0913 - a training run has this many choices
     return values
 
 
-def convolve(parameters: Parameters, images: Any) -> Any:  # noqa: ANN401
+def convolve(parameters: Parameters, images: Any) -> Any:
     """
     3x3 convolution, rectifier, 2x2 maximum, dense layer; images of shape (n, 64).
     """
@@ -116,14 +116,14 @@ def digits_cnn() -> None:
     }
     fitted = adam(convolve, start, images[fit] / 16, labels[fit], 60, rate=0.01, decay=1e-3)
     share = np.mean(np.argmax(convolve(fitted, images[held] / 16), 1) == labels[held])
-    print(f"digits-cnn: {share:.3f} of the held-out rows")  # noqa: T201 - this is a program
+    print(f"digits-cnn: {share:.3f} of the held-out rows")
     fitted["filters"] = fitted["filters"] / 16
     weights = {key: ("f64", value) for key, value in fitted.items()}
     training.save_weights("digits-cnn", weights)
     training.save_held_out("digits-cnn", images[held], labels[held], "i64")
 
 
-def normalise(x: Any, gain: Any, shift: Any) -> Any:  # noqa: ANN401
+def normalise(x: Any, gain: Any, shift: Any) -> Any:
     """
     Layer normalisation over the last axis.
     """
@@ -132,7 +132,7 @@ def normalise(x: Any, gain: Any, shift: Any) -> Any:  # noqa: ANN401
     return (x - mean) / anp.sqrt(variance + 1e-5) * gain + shift
 
 
-def attend(p: Parameters, images: Any) -> Any:  # noqa: ANN401
+def attend(p: Parameters, images: Any) -> Any:
     """
     One transformer block over the eight rows of an image, each row a token of eight pixels.
     """
@@ -174,7 +174,7 @@ def digits_transformer() -> None:
     start["head_bias"] = np.zeros(10)
     fitted = adam(attend, start, images[fit] / 16, labels[fit], 60, rate=0.005, decay=1e-3)
     share = np.mean(np.argmax(attend(fitted, images[held] / 16), 1) == labels[held])
-    print(f"digits-transformer: {share:.3f} of the held-out rows")  # noqa: T201 - this is a program
+    print(f"digits-transformer: {share:.3f} of the held-out rows")
     fitted["embed"] = fitted["embed"] / 16
     weights: dict[str, tuple[str, object]] = {key: ("f64", v) for key, v in fitted.items()}
     weights |= {"epsilon": ("f64", [1e-5]), "root_of_size": ("f64", [(WIDTH // HEADS) ** 0.5])}

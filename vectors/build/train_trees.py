@@ -28,7 +28,7 @@ class Nodes:
         }
         self.roots: list[int] = []
 
-    def add(self, tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no type for its trees
+    def add(self, tree: Any) -> None:
         """
         Append the nodes of a fitted tree.
         """

@@ -87,7 +87,7 @@ results = ["i32"]
 ROWS = table_of("f64", np.full((7, 5), 0x3FF0000000000000, np.uint64))
 
 
-def corpus(  # noqa: PLR0913, PLR0917 - as many as the function under test has
+def corpus(
     manifest: Manifest,
     seed: int = 1,
     effort: CorpusSize = SMALL,
@@ -392,6 +392,18 @@ def test_blocks_keep_to_their_limits_and_carry_the_budget() -> None:
         assert part.block.inputs.shape == (len(part.block), 40)
         assert part.block.inputs.flags.c_contiguous
         assert (np.diff(part.block.ids.astype(np.int64)) > 0).all()
+
+
+def test_blocks_that_slow_nodes_see_are_short() -> None:
+    effort = CorpusSize(dataset=0, uniform=400, edges=60, sample_share=0.5,
+                        state_share=0, full_share=0, block_cases=64,
+                        shared_block_cases=20)  # fmt: skip
+    longest: dict[str, int] = {}
+    for part in corpus(buffers(), effort=effort).blocks:
+        longest[part.stratum] = max(longest.get(part.stratum, 0), len(part.block))
+    assert longest == {"edge": 20, "sample": 20, "bulk": 64}
+    tight = corpus(buffers(), effort=replace(effort, block_cases=7))
+    assert max(len(part.block) for part in tight.blocks) == 7
 
 
 def test_wide_rows_mean_fewer_of_them() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.evidence.keys import BlockKey, block_key
+from conformance.evidence.keys import BlockKey, block_key, case_digest
 from runners.blocks import CaseBlock
 from runners.records import (
     AtAddress,
@@ -22,6 +22,7 @@ from runners.records import (
     Level,
     Node,
     Slot,
+    canonical_json,
     digest_of,
 )
 
@@ -210,6 +211,32 @@ def test_the_order_of_rows_counts(order: list[int]) -> None:
     again = dataclasses.replace(moved, inputs=moved.inputs[order])
     same = block_key("m", moved, NODE, IDENTITY) == block_key("m", again, NODE, IDENTITY)
     assert same == (order == sorted(order))
+
+
+def test_a_digest_made_before_gives_the_same_key() -> None:
+    block = block_of(bytes(range(24)), 12)
+    other = block_of(bytes(24), 12)
+    key = block_key("m", block, NODE, IDENTITY)
+    assert block_key("m", block, NODE, IDENTITY, case_sha256=case_digest(block)) == key
+    assert block_key("m", block, NODE, IDENTITY, case_sha256=case_digest(other)) != key
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 8), (0, 0)])
+def test_rows_without_bytes_and_no_rows_have_a_digest_of_their_shape(
+    shape: tuple[int, int],
+) -> None:
+    inputs = np.zeros(shape, np.uint8)
+    block = CaseBlock(CALL, Budget(), Level.RESULT, np.arange(shape[0], dtype=np.uint64), inputs)
+    head = canonical_json([CALL, None, Budget().memory_pages, *shape])
+    assert case_digest(block) == hashlib.sha256(head + b"\0").hexdigest()
+
+
+def test_rows_that_are_not_contiguous_are_digested_in_order() -> None:
+    whole = np.arange(48, dtype=np.uint8).reshape(4, 12)
+    ids = np.arange(4, dtype=np.uint64)
+    strided = CaseBlock(CALL, Budget(), Level.RESULT, ids, whole[:, ::2])
+    packed = CaseBlock(CALL, Budget(), Level.RESULT, ids, whole[:, ::2].copy())
+    assert case_digest(strided) == case_digest(packed)
 
 
 def test_the_same_bytes_in_other_rows_are_another_block() -> None:

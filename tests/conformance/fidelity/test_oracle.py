@@ -214,7 +214,7 @@ def loaded_rooms(module: str) -> set[str]:
     Top-level packages, and engines' worker code, that importing a module brings in.
     """
     program = f"import sys, {module}; print(*sorted(sys.modules))"
-    done = subprocess.run(  # noqa: S603 - our own interpreter and words
+    done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     return {name.split(".")[0] for name in done.stdout.split()}

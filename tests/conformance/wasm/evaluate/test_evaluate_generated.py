@@ -44,9 +44,14 @@ MODULES = 150
 CALLS = 4
 
 
+@functools.cache
 def engine() -> Engine:
     """
     Cranelift, whose every arithmetic NaN is the canonical one.
+
+    Made when it is first used, never while tests are collected: the handler of SIGFPE that gmpy2
+    installs when it is imported would take the place of the engine's, and a division by zero in
+    a guest would then end the process.
     """
     config = Config()
     config.cranelift_nan_canonicalization = True
@@ -69,7 +74,7 @@ def run_wasmtime(module: Module, arguments: tuple[int, ...]) -> tuple[Any, bytes
     """
     End, memory and globals of one call on a new instance.
     """
-    store = Store(ENGINE)
+    store = Store(engine())
     exports = Running(store, module, []).exports(store)
     run, memory = exports["run"], exports["memory"]
     assert isinstance(memory, Memory)
@@ -103,16 +108,13 @@ def run_evaluator(program: Program, arguments: tuple[int, ...]) -> tuple[Any, by
     return end, bytes(evaluation.memory("memory").data), watched
 
 
-ENGINE = engine()
-
-
 @functools.cache
 def generated(seed: int) -> tuple[bytes, tuple[Any, ...]]:
     """
     The module made from *seed*, and what wasmtime makes of its calls.
     """
     data = bytes(wat2wasm(Writer(seed).module()))
-    compiled = Module(ENGINE, data)
+    compiled = Module(engine(), data)
     return data, tuple(run_wasmtime(compiled, arguments) for arguments in rows(seed))
 
 
