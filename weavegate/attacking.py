@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +54,8 @@ class Opener:
     seats: Sequence[int]
     module_sha256: str
     budget: Budget
+    losses: list[str] = field(default_factory=list)
+    """One sentence for each worker that died."""
 
     @contextmanager
     def __call__(self, place: int, call: Call) -> Iterator[HeldInstance]:
@@ -74,6 +76,7 @@ class Opener:
         except InstanceRefusedError as error:
             raise NodeUnableError(str(error)) from error
         except WorkerLostError as error:
+            self.losses.append(str(error))
             raise NodeLostError(str(error)) from error
 
 
@@ -120,6 +123,8 @@ class Attacker:
     """A few entries only, and no interpreters if there are others."""
     again: bool = False
     """Run what evidence knows as well."""
+    unstable: list[str] = field(default_factory=list)
+    """Deaths of workers that did not repeat, one sentence each: shown, never judged."""
 
     def attack(self) -> list[Attacked]:
         """
@@ -133,15 +138,18 @@ class Attacker:
         subject, budget = self.subject, budget_of(self.subject)
         targets = targets_of(subject, self.seed, QUICK_ENTRIES if self.quick else None)
         nodes = tuple(self.nodes[seat].node for seat in seats)
+        opener = Opener(self.pool, seats, subject.sha256, budget)
         bench = Bench(
             run=subject.manifest.run,
             budget=budget,
             stateful=subject.module.stateful,
             targets=targets,
             nodes=nodes,
-            open=Opener(self.pool, seats, subject.sha256, budget),
+            open=opener,
         )
         result = self._result(scenario, bench, self._key(scenario, nodes, seats, targets))
+        if not any(item.lost for item in result.unasked):
+            self.unstable.extend(f"{loss}, not repeated" for loss in opener.losses)
         left_out = tuple(p.node.label() for s, p in enumerate(self.nodes) if s not in seats)
         return Attacked(scenario, result, len(subject.calls), left_out)
 

@@ -345,7 +345,9 @@ class _Work:
             quick=self.options.effort != "release",
             again=self.options.again,
         )
-        return [item for item in attacker.attack() if item.scenario.proves == NO_RESIDUE]
+        attacked = attacker.attack()
+        self.executor.unstable.extend(attacker.unstable)
+        return [item for item in attacked if item.scenario.proves == NO_RESIDUE]
 
     def _findings(self, fidelity: Fidelity, attacked: Sequence[Attacked]) -> list[RunFinding]:
         """

@@ -34,10 +34,8 @@ _ASPECTS: Final[tuple[tuple[Aspect, str, str], ...]] = (
     importance=Importance.CRITICAL,
     published=(
         "CVE-2023-4969, LeftoverLocals: https://kb.cert.org/vuls/id/446598",
-        "CVE-2022-39393: https://github.com/bytecodealliance/wasmtime/security/advisories/"
-        "GHSA-wh6w-3828-g9qf",
-        "CWE-226, sensitive information in resource not removed before reuse:"
-        " https://cwe.mitre.org/data/definitions/226.html",
+        "CVE-2022-39393: https://osv.dev/vulnerability/GHSA-wh6w-3828-g9qf",
+        "CWE-226, resource not cleared before reuse: https://cwe.mitre.org/data/definitions/226",
     ),
     detected_by=(
         "infer(x) after infer(secret), as the manifest has instances used, is compared with"
@@ -72,14 +70,18 @@ def secret_of_an_earlier_call(bench: Bench) -> Result:
     gathered = _Gathered()
     for place, node in enumerate(bench.nodes):
         try:
-            for target in bench.targets:
-                trial = _Trial(bench, place, node, target, gathered.remarks)
-                gathered.breaches += trial.reused() if bench.run.policy != "fresh" else trial.new()
+            try:
+                seen = _attacked(bench, place, node)
+            except NodeLostError:
+                # As with any crash: one that does not happen again is not held against anybody.
+                seen = _attacked(bench, place, node)
         except (NodeLostError, NodeUnableError) as error:
             lost = isinstance(error, NodeLostError)
             gathered.unasked.append(Unasked(node.label(), str(error), lost))
         else:
             gathered.nodes.append(node.label())
+            gathered.breaches += seen.breaches
+            gathered.remarks += seen.remarks
     return Result(
         breaches=tuple(gathered.breaches),
         nodes=tuple(gathered.nodes),
@@ -87,6 +89,27 @@ def secret_of_an_earlier_call(bench: Bench) -> Result:
         entries=len(bench.targets),
         remarks=tuple(dict.fromkeys(gathered.remarks)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """
+    What one node did at all entries.
+    """
+
+    breaches: list[Breach]
+    remarks: list[str]
+
+
+def _attacked(bench: Bench, place: int, node: Node) -> _Seen:
+    """
+    Attack one node at all entries; raises NodeLostError and NodeUnableError.
+    """
+    seen = _Seen([], [])
+    for target in bench.targets:
+        trial = _Trial(bench, place, node, target, seen.remarks)
+        seen.breaches.extend(trial.new() if bench.run.policy == "fresh" else trial.reused())
+    return seen
 
 
 @dataclass(slots=True)

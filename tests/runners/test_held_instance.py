@@ -184,7 +184,7 @@ def test_a_worker_that_falls_takes_the_instance_along(name: str) -> None:
 @pytest.mark.parametrize("name", ["writes_status_zero", "omits_reply_field"])
 def test_nonsense_about_a_held_batch_costs_the_worker_its_life(name: str) -> None:
     with Pool([seat_of(name, at=3.0)], limits=LIMITS) as pool, fake(pool) as instance:
-        with pytest.raises(WorkerLostError, match="broke the protocol|died while"):
+        with pytest.raises(WorkerLostError, match=r"broke the protocol|died while"):
             instance.run(block_of([3.0]))
         assert pool.seats[0].restarts == 1
 

@@ -41,7 +41,7 @@ def test_a_changed_source_or_module_is_noticed_and_named(
 
 def test_another_assembler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attack_modules, "version", lambda _: "1.0.0")
-    with pytest.raises(AttackBuildError, match="install wasmtime==50.0.1"):
+    with pytest.raises(AttackBuildError, match=r"install wasmtime==50\.0\.1"):
         attack_modules.assembled("(module)")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,9 +100,7 @@ class Toy:
         return Status.RETURNED
 
 
-def digest(data: bytes) -> bytes:
-    import hashlib  # noqa: PLC0415 - used here alone
-
+def digest(data: bytearray) -> bytes:
     return hashlib.sha256(data).digest()
 
 
@@ -117,7 +116,7 @@ class Engine:
     fails: Callable[[int], Exception | None] = lambda _: None
 
     @contextmanager
-    def __call__(self, place: int, call: Call) -> Iterator[Toy]:
+    def __call__(self, place: int, _: Call) -> Iterator[Toy]:
         self.opened.append(place)
         error = self.fails(place)
         if error is not None:
@@ -258,6 +257,20 @@ def test_a_node_that_falls_is_named_and_the_others_are_asked(
         (NODES[0].label(), "gone", lost)
     ]
     assert result.nodes == (NODES[1].label(),)
+
+
+def test_a_worker_that_falls_once_is_not_held_against_it() -> None:
+    engine = Engine(frozenset({"keeps"}))
+    engine.fails = lambda _: NodeLostError("gone") if len(engine.opened) == 3 else None
+    result = secret_of_an_earlier_call(bench(engine, "fresh", None))
+    assert result.unasked == ()
+    assert result.nodes == (NODES[0].label(),)
+    assert aspects(result).count("secret") == 1
+    engine = Engine(frozenset())
+    engine.fails = lambda _: NodeLostError("gone") if len(engine.opened) in (2, 4) else None
+    assert [u.lost for u in secret_of_an_earlier_call(bench(engine, "fresh", None)).unasked] == [
+        True
+    ]
 
 
 def test_memory_that_is_not_exported_is_said_not_to_be_searched() -> None:
