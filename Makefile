@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first that runs: a pyenv shim may be on PATH and refuse.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)))
 BIN := .venv/bin
 MODEL ?= vectors/models/digits-mlp-tanh
 CAMPAIGN ?= kill-points
@@ -14,7 +16,7 @@ help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 $(BIN)/.ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("weavegate needs python >= 3.11; set PYTHON=/path/to/it" if sys.version_info < (3, 11) else 0)'
+	@test -n '$(PYTHON)' || { echo 'weavegate needs python >= 3.11: install one, or run make PYTHON=/path/to/it' >&2; exit 3; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev

@@ -5,6 +5,7 @@ One row: a certification's own path, from cases to votes, on workers that are up
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import time
 from contextlib import ExitStack
@@ -44,6 +45,7 @@ class Certified:
     worker_cpu_ns: tuple[int, ...]
     controller_ns: dict[str, int]
     """CPU time by part, `rest` included."""
+    idle_ns: int
     sha256: str
     """Digest of all output rows, on which all voices agree."""
 
@@ -136,6 +138,7 @@ class Certifying:
             open_us=tuple(each.open_ns / 1e3 for each in together),
             engine_cpu_us=tuple(each.cpu_ns / scale for each in together),
             worker_cpu_us=tuple(ns / scale for ns in done.worker_cpu_ns),
+            idle_us=done.idle_ns / scale,
             controller_us={name: ns / scale for name, ns in done.controller_ns.items()},
         )
 
@@ -159,18 +162,18 @@ class Certifying:
         store = CountingStore(path, counters)
         executor = Executor(self._pool, store, [n.node for n in nodes], self._identities)
         judge = CountingJudge(self.subject, nodes, executor, "exact", lambda _, __: None, counters)
-        workers = worker_cpu_ns(self._pool)
+        workers, idle = worker_cpu_ns(self._pool), idle_ns()
         counters.reset()
         cpu, wall = time.process_time_ns(), time.perf_counter_ns()
         record = judge.judge(corpus)
         # Folding the log back into the file is part of what evidence costs.
         store.close()
         wall, cpu = time.perf_counter_ns() - wall, time.process_time_ns() - cpu
-        after = worker_cpu_ns(self._pool)
+        after, idle = worker_cpu_ns(self._pool), idle_ns() - idle
         parts = dict(counters.ns)
         parts["rest"] = cpu - sum(parts.values())
         spent = tuple(now - before for now, before in zip(after, workers, strict=True))
-        return Certified(wall, spent, parts, agreed_sha256(self.plan.title, record))
+        return Certified(wall, spent, parts, idle, agreed_sha256(self.plan.title, record))
 
 
 def agreed_sha256(title: str, record: RunRecord) -> str:
@@ -202,6 +205,19 @@ def cpu_ns(pid: int) -> int:
     return sum(
         int((task / "schedstat").read_text("ascii").split()[0]) for task in sorted(tasks.iterdir())
     )
+
+
+def idle_ns() -> int:
+    """
+    Time that the cores of this process had nothing to do since the machine's start, summed.
+
+    Linux counts it in ticks, of 10 ms as a rule.
+    """
+    lines = [line.split() for line in Path("/proc/stat").read_text("ascii").splitlines()]
+    mine = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    # Fields after the name: user, nice, system, idle, iowait, and what matters less.
+    ticks = sum(int(line[4]) + int(line[5]) for line in lines if line and line[0] in mine)
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def process_per_case_us(plan: Plan, subject: Subject, seed: int, cases: int) -> list[float]:

@@ -26,7 +26,8 @@ _WHAT = {
     "evidence": "controller: evidence",
     "vote": "controller: vote",
     "rest": "controller: keys and the rest",
-    "waiting": "no work for a core, or other processes on it",
+    "idle": "cores with nothing to do",
+    "others": "other processes of the machine",
 }
 
 

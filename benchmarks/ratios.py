@@ -32,6 +32,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     """CPU time of each worker process."""
     controller_us: Mapping[str, float]
     """CPU time of the controller by part; `rest` is all that is in no other part."""
+    idle_us: float
+    """Time in which a core had nothing to do at all, summed over cores."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -166,8 +168,8 @@ def account(row: Row, cores: int) -> dict[str, float]:
     Where the cores' time goes, in microseconds of one core per input, medians of each part.
 
     `engines` is what the bare loops take, `openings` what they would take for the instances that
-    the policy asks for, `workers` what worker processes take beyond both. `waiting` is the time in
-    which a core did none of this: a process waited, or others had the core.
+    the policy asks for, `workers` what worker processes take beyond both. `idle` is the time in
+    which a core had nothing to do, `others` what other processes of the machine had of the cores.
     """
     openings = [sum(opening_us(s, row.policy)) for s in row.samples]
     parts: dict[str, float] = {
@@ -180,8 +182,9 @@ def account(row: Row, cores: int) -> dict[str, float]:
     }
     for name in row.samples[0].controller_us:
         parts[name] = median(s.controller_us[name] for s in row.samples)
-    parts["waiting"] = median(
-        cores * s.wall_us - sum(s.worker_cpu_us) - sum(s.controller_us.values())
+    parts["idle"] = median(s.idle_us for s in row.samples)
+    parts["others"] = median(
+        cores * s.wall_us - sum(s.worker_cpu_us) - sum(s.controller_us.values()) - s.idle_us
         for s in row.samples
     )
     return parts

@@ -98,7 +98,7 @@ def _usage(error: click.ClickException) -> str:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
 @click.version_option(package_name="weavegate")
 def main() -> None:
-    r"""
+    """
     Conformance and security gate for WebAssembly inference modules on Cosmos chains.
 
     \b
@@ -106,7 +106,7 @@ def main() -> None:
       weavegate engines install --core     the three core engines, each in its own environment
       weavegate certify MODULE             one module, many engines, one verdict
       weavegate init their.wasm            drafts the manifest that certify needs
-    """
+    """  # noqa: D301 - click looks for the backspace itself
 
 
 def _date(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
@@ -157,7 +157,7 @@ _ENGINE = click.option(
 )
 @click.option("--again", is_flag=True, help="Run what is stored as well, to find flaky engines.")
 def certify_command(module: Path, out: Path | None, **given: Any) -> None:
-    r"""
+    """
     Certify MODULE: the same bits on every engine, and the right ones.
 
     MODULE is a .wasm with a model.toml beside it (or --manifest), or a folder that holds both.
@@ -170,7 +170,7 @@ def certify_command(module: Path, out: Path | None, **given: Any) -> None:
       weavegate certify model.wasm --manifest model.toml --expect rows.npz --out certified
       weavegate certify MODEL --engine wasmtime --engine wasmer/llvm --engine pywasm
       weavegate certify MODEL --effort release --seed 7 --as-of 2026-12-31
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     target = out or Path("weavegate-out") / (
         module.resolve().stem if module.suffix else module.resolve().name
     )
@@ -205,7 +205,7 @@ def write_reports(folder: Path, report: Report) -> None:
 @_ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Outcomes as JSON.")
 def run_command(**given: Any) -> None:
-    r"""
+    """
     Run one case of MODULE on chosen engines and show the outcomes side by side.
 
     Values are bits, not decimals: f64:3ff8000000000000 is 1.5. Exit status 1: the nodes differ.
@@ -214,7 +214,7 @@ def run_command(**given: Any) -> None:
     Examples:
       weavegate run MODEL --input case.json
       weavegate run MODEL --input case.json --engine wasmtime --engine wasmer/llvm --json
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     click.get_current_context().exit(run_once(Output(), **given))
 
 
@@ -223,7 +223,7 @@ def run_command(**given: Any) -> None:
 @click.option("--module", type=_PATH, help="The module, if it is not beside the finding.")
 @_ENGINE
 def replay_command(**given: Any) -> None:
-    r"""
+    """
     Reproduce one FINDING from its file, on the nodes that it names.
 
     Exit status 1: it shows again. 0: it does not.
@@ -232,7 +232,7 @@ def replay_command(**given: Any) -> None:
     Examples:
       weavegate replay weavegate-out/NAME/findings/finding-0123456789abcdef.json
       weavegate replay finding.json --module model.wasm --engine wasmtime@50.0.1 --engine wasmer
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     click.get_current_context().exit(replay(Output(), **given))
 
 
@@ -294,7 +294,7 @@ def _powers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option("--power", "powers", callback=_powers, metavar="1,1,...", help="One per validator.")
 @click.option("--out", type=_PATH, default="weavegate-out/simulate", show_default=True)
 def simulate_command(**given: Any) -> None:
-    r"""
+    """
     Simulate a network of validators, each another engine, that executes blocks of inferences.
 
     Every block has an app hash and a results hash; more than 2/3 of power commits it. The first
@@ -305,7 +305,7 @@ def simulate_command(**given: Any) -> None:
     Examples:
       weavegate simulate --nodes 4 --blocks 50 --seed 42
       weavegate simulate --nodes 3 --engine wasmtime --engine wasmer --power 2,1,1
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     click.get_current_context().exit(run_simulation(SimulateOptions(**given), Output()))
 
 
@@ -315,7 +315,7 @@ def simulate_command(**given: Any) -> None:
     "--write", is_flag=True, help="Write model.toml beside MODULE instead of printing it."
 )
 def init_command(module: Path, *, write: bool) -> None:
-    r"""
+    """
     Inspect the exports and imports of MODULE and draft a manifest with comments.
 
     Lines of the draft that are marked GUESS need your eye. A model.toml that is there is never
@@ -325,21 +325,21 @@ def init_command(module: Path, *, write: bool) -> None:
     Examples:
       weavegate init model.wasm
       weavegate init model.wasm --write
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     Output().say(draft(module, write=write).rstrip("\n"))
 
 
 @main.group("engines", invoke_without_command=True, epilog=_EXITS)
 @click.pass_context
 def engines_group(context: click.Context) -> None:
-    r"""
+    """
     What is installed, what is missing and how to get it.
 
     \b
     Examples:
       weavegate engines                   what there is
       weavegate engines install --core    the three core engines
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     if context.invoked_subcommand is None:
         print_engines(Output())
 
@@ -349,7 +349,7 @@ def engines_group(context: click.Context) -> None:
 @click.option("--core", is_flag=True, help="The three core engines.")
 @click.option("--again", is_flag=True, help="Make the environment anew: the old one is damaged.")
 def install_command(engines: tuple[str, ...], *, core: bool, again: bool) -> None:
-    r"""
+    """
     Install engines, each version in an environment of its own.
 
     \b
@@ -357,7 +357,7 @@ def install_command(engines: tuple[str, ...], *, core: bool, again: bool) -> Non
       weavegate engines install --core
       weavegate engines install wasmtime@17.0.0 wasm3
       weavegate engines install --again wasmer@1.1.0
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     if not engines and not core:
         message = "name an engine, such as wasmtime@17.0.0, or give --core"
         raise click.UsageError(message)

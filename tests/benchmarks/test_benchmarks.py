@@ -37,6 +37,7 @@ def sample(wall_us: float, *bare_us: float, worker_us: float = 3.0, rest_us: flo
         engine_cpu_us=bare_us,
         worker_cpu_us=tuple(worker_us for _ in bare_us),
         controller_us={"vote": 0.5, "rest": rest_us},
+        idle_us=0.25,
     )
 
 
@@ -118,7 +119,8 @@ def test_account_adds_up_to_the_time_of_all_cores() -> None:
     assert parts["engines"] == 2.5
     assert parts["openings"] == 2.0
     assert parts["workers"] == 6.0 - 2.5 - 2.0
-    assert parts["waiting"] == 40.0 - 6.0 - 1.5
+    assert parts["idle"] == 0.25
+    assert parts["others"] == 40.0 - 6.0 - 1.5 - 0.25
     assert ratios.work_ratio(found) == 7.5 / 2.5
 
 

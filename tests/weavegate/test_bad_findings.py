@@ -111,9 +111,10 @@ def test_a_missing_core_engine_is_never_a_smaller_vote(tmp_path: Path) -> None:
 def test_an_engine_without_an_interpreter_says_which_to_get(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("PYENV_ROOT", "UV_PYTHON_INSTALL_DIR", "UV_CACHE_DIR", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    for name in ("PYENV_ROOT", "UV_PYTHON_INSTALL_DIR", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.chdir(tmp_path)
     said = complaint(3, "engines", "install", "wasmer@1.1.0")
     assert "no CPython" in said
     assert "uv python install" in said
