@@ -244,7 +244,7 @@ def replay_command(**given: Any) -> None:
 def attack_command(
     name: str | None, engines: tuple[str, ...], *, as_list: bool, controls: bool
 ) -> None:
-    r"""
+    """
     Tell what attacks there are, and show that each catches what it must and nothing else.
 
     The attacks themselves are part of `weavegate certify`. Exit status 1 of --run: a control was
