@@ -255,7 +255,7 @@ def attack_command(
       weavegate attack --list
       weavegate attack --explain secret_of_an_earlier_call
       weavegate attack --run --engine wasmtime --engine wasmer
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     if sum((as_list, name is not None, controls)) != 1:
         message = "give one of --list, --explain SCENARIO and --run"
         raise click.UsageError(message)
