@@ -36,10 +36,12 @@ from weavegate.attacking import Attacked, Attacker
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
-from weavegate.faithful import Fidelity, check_fidelity, unfaithful_findings
+from weavegate.faithful import Fidelity, add_expected, check_fidelity, unfaithful_findings
 from weavegate.findings_files import replay_line, save_finding
 from weavegate.flaky import flaky_findings
 from weavegate.judging import Judge, RunRecord
+from weavegate.lateness import part_late
+from weavegate.memory_nans import unsure_of_memory
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
 from weavegate.refusals import require_callable
@@ -276,9 +278,12 @@ class _Work:
         """
         options, subject, record = self.options, self.subject, self.record
         fidelity = check_fidelity(subject, record.judged, self.executor.store)
+        expected = against_expected(subject, record.judged)
+        if expected is not None:
+            add_expected(subject, record.judged, expected.beyond, fidelity)
         ticker.say("attacking")
         attacked = self._attacked(identities)
-        found = self._findings(fidelity, attacked)
+        found, late = part_late(self._findings(fidelity, attacked), self.nodes)
         as_of = options.as_of or datetime.now(UTC).date()
         covers = self.allowed.cover(found, as_of)
         if found:
@@ -288,9 +293,8 @@ class _Work:
         folders = [Path(__file__).resolve().parent.parent / "vectors"]
         allowances = self.allowed.states(covers, self.nodes, self.executor, as_of, folders)
         accuracy = measure_accuracy(subject, record.judged)
-        expected = against_expected(subject, record.judged)
         verdicts = (
-            summary.replicates(record, reports, self.nodes),
+            summary.replicates(record, reports, self.nodes, late),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
             *(no_residue(item, subject, reports) for item in attacked),
         )
@@ -375,6 +379,8 @@ class _Work:
             self.vote_profile,
             self.subject.sha256,
         )
+        floats = bool(self.subject.module.float_operators)
+        found = [unsure_of_memory(f, floats=floats, profile=self.profile) for f in found]
         for item in attacked:
             found += residue_findings(item, self.subject, self.nodes, self.profile)
         return [self._readable(item) for item in found]

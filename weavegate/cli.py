@@ -4,7 +4,9 @@ The command line: parse, call one job, print, exit.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import signal
 import sys
 from datetime import date
 from pathlib import Path
@@ -53,6 +55,9 @@ class _Group(click.Group):
         Run the program; wrong usage becomes a sentence too.
         """
         extra["standalone_mode"] = False
+        with contextlib.suppress(ValueError):
+            # Job runners send TERM where a person presses Ctrl-C; only the main thread may say so.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             status = super().main(*args, **extra)
         except click.exceptions.NoArgsIsHelpError as error:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -27,6 +28,9 @@ from weavegate.subject import Subject
 _QUIET_NAN = {"f32": 0x7FC00000, "f64": 0x7FF8000000000000}
 
 
+DECLARED: Final = "the declared semantics"
+
+
 @dataclass(frozen=True, slots=True)
 class Deviation:
     """
@@ -40,6 +44,8 @@ class Deviation:
     expected: bytes
     everyone: bool
     """Whether all nodes that had a vote deviate: then the module is at fault, not an engine."""
+    measure: str = DECLARED
+    """What they deviate from."""
 
 
 @dataclass(slots=True)
@@ -218,6 +224,44 @@ def _semantics_digest(subject: Subject) -> bytes:
     return total.digest()
 
 
+# ------------------------------------------------------------------- the author's own rows
+
+
+def add_expected(
+    subject: Subject,
+    judged: Iterable[tuple[CorpusBlock, JudgedBlock]],
+    beyond: Sequence[int],
+    fidelity: Fidelity,
+) -> None:
+    """
+    Add held-out rows whose outputs are not what the author expects to *fidelity*.
+
+    Rows that deviate from the declared semantics already are there once and not twice.
+    """
+    wanted, table = set(beyond), subject.expected
+    if table is None or not wanted:
+        return
+    known = {int(d.judged.block.ids[d.row]) for d in fidelity.deviations}
+    for part, block in judged:
+        for row in np.flatnonzero(part.origins == Origin.DATASET).tolist():
+            case = part.block.ids[row]
+            index = int(indices_of(case))
+            if index not in wanted or int(case) in known:
+                continue
+            results = bytes(8 * len(part.block.call.results))
+            fidelity.deviations.append(
+                Deviation(
+                    block,
+                    row,
+                    tuple(sorted(_voting(block, row))),
+                    "other",
+                    results + table.rows[index].tobytes(),
+                    everyone=True,
+                    measure=f"the author's expected bits of held-out row {index}",
+                )
+            )
+
+
 # --------------------------------------------------------------------------- findings
 
 
@@ -227,15 +271,16 @@ def unfaithful_findings(
     """
     One finding for each entry, set of deviating nodes and manner; the simplest case is shown.
     """
-    groups: dict[tuple[str, tuple[str, ...], str, bool], list[Deviation]] = {}
+    groups: dict[tuple[str, tuple[str, ...], str, bool, bool], list[Deviation]] = {}
     for deviation in fidelity.deviations:
         entry = deviation.judged.block.call.entry
-        key = (entry, deviation.labels, deviation.manner, deviation.everyone)
+        own = deviation.measure == DECLARED
+        key = (entry, deviation.labels, deviation.manner, deviation.everyone, own)
         groups.setdefault(key, []).append(deviation)
     made = []
-    for (_, labels, manner, everyone), found in sorted(groups.items()):
+    for (_, labels, manner, _, _), found in sorted(groups.items()):
         shown = min(found, key=_weight)
-        blame = _blame(labels, families, everyone=everyone)
+        blame = _blame(labels, families, shown)
         finding = finding_at(
             shown.judged,
             shown.row,
@@ -259,13 +304,14 @@ def _weight(deviation: Deviation) -> tuple[int, int]:
     return int(np.count_nonzero(block.inputs[deviation.row])), int(block.ids[deviation.row])
 
 
-def _blame(labels: Sequence[str], families: dict[str, str], *, everyone: bool) -> Blame:
+def _blame(labels: Sequence[str], families: dict[str, str], shown: Deviation) -> Blame:
     """
     The module, when all nodes agree against its semantics; else the engines that deviate.
     """
-    if everyone:
+    if shown.everyone:
         count = len({families[label] for label in labels})
-        reason = f"all nodes ({count} code families) deviate from the declared semantics"
+        word = "family" if count == 1 else "families"
+        reason = f"all nodes that answered ({count} code {word}) deviate from {shown.measure}"
         return Blame("module", (), reason)
-    reason = "deviates from the declared semantics, which other nodes keep"
+    reason = f"deviates from {shown.measure}, which other nodes keep"
     return Blame("engine", tuple(labels), reason)

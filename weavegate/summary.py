@@ -27,8 +27,9 @@ from reports.model import (
 from reports.model import (
     Subject as SubjectReport,
 )
+from runners.blocks import BlockOutcome
 from runners.records import Identity, Level
-from runners.status import TRAPS
+from runners.status import BROKEN, TRAPS, Status
 from weavegate.accuracy import Accuracy, Expected
 from weavegate.faithful import Fidelity
 from weavegate.judging import QUORUM_SAMPLED, RunRecord
@@ -63,6 +64,14 @@ def subject_report(subject: Subject) -> SubjectReport:
     )
 
 
+def answered(outcome: BlockOutcome) -> int:
+    """
+    Cases that a node answered: neither never reached, nor broken on.
+    """
+    silent = [int(Status.PENDING), *map(int, BROKEN)]
+    return int((~np.isin(outcome.status, silent)).sum())
+
+
 def node_reports(
     nodes: Sequence[Participant],
     identities: Sequence[Identity],
@@ -84,7 +93,7 @@ def node_reports(
                         sums[name] += getattr(tally, name)
             for voice in judged.voices:
                 if voice.node.label() == label:
-                    levels[part.block.level] += len(voice.outcome)
+                    levels[part.block.level] += answered(voice.outcome)
         reports.append(
             NodeReport(
                 node=participant.node,
@@ -135,7 +144,10 @@ def strengths(record: RunRecord) -> tuple[Strength, ...]:
 
 
 def replicates(
-    record: RunRecord, findings: Sequence[FindingReport], participants: Sequence[Participant]
+    record: RunRecord,
+    findings: Sequence[FindingReport],
+    participants: Sequence[Participant],
+    late: Sequence[str] = (),
 ) -> PropertyVerdict:
     """
     Does the module give the same bits everywhere?
@@ -154,7 +166,8 @@ def replicates(
         sentence = (
             f"{undecided:,} of {total:,} cases were not voted on by enough code families:"
             f" 2 are needed on every case and {QUORUM_SAMPLED} on edge and sampled ones,"
-            f" {len(families)} took part ({', '.join(families)})"
+            f" {len(families)} took part ({', '.join(families)}). "
+            + ("; ".join(late) or "Ask one more engine with --engine, such as reference or wasm3")
         )
     else:
         verdict = "holds"
@@ -167,6 +180,7 @@ def replicates(
         trapped = sum(_trapped(judged) for _, judged in record.judged)
         if trapped:
             sentence += f"; {trapped:,} of them end in a trap"
+        sentence = "; ".join([sentence, *late])
     return PropertyVerdict(
         property="replicates", verdict=verdict, sentence=sentence, strength=strength
     )
@@ -210,7 +224,10 @@ def faithful(
         facts.insert(0, f"{len(red)} finding{'s' * (len(red) != 1)}: {_first(red)}")
         verdict = "fails"
     if expected is not None and expected.beyond:
-        facts.insert(0, f"{expected.beyond} rows differ from the author's expected bits")
+        count = len(expected.beyond)
+        rows = "row differs" if count == 1 else "rows differ"
+        first = f"the first is held-out row {expected.beyond[0]}"
+        facts.insert(0, f"{count} {rows} from the author's expected bits, {first}")
         verdict = "fails"
     if accuracy is not None and not accuracy.met:
         facts.insert(0, f"accuracy: {accuracy.sentence}")
