@@ -18,6 +18,7 @@ from reports.findings import (
     Group,
     Layout,
     WordRow,
+    earlier_words,
     element_text,
     failing_input,
     lay_out,
@@ -99,9 +100,9 @@ def _group_line(group: Group) -> Text:
 def _input_lines(finding: Finding) -> list[str]:
     shown = failing_input(finding)
     lead = "shrunk input" if finding.shrunk else "input"
-    if shown.earlier_calls:
-        lead += f", after {count(shown.earlier_calls, 'earlier call')} on the same instance"
-    lines = [f"{lead}:"] + [f"  {element_text(element)}" for element in shown.elements]
+    lines = [f"{lead}{earlier_words(finding)}:"] + [
+        f"  {element_text(element)}" for element in shown.elements
+    ]
     if shown.hidden:
         lines.append(f"  and {count(shown.hidden, 'element')} more")
     if shown.zeros:

@@ -10,6 +10,7 @@ from typing import Final
 
 from conformance.differential.records import Finding, FindingClass, Observed
 from reports.numerals import decimal, distance, hex_digits
+from reports.phrases import count
 from runners.bits import WIDTH_BYTES, parse_bits, parse_bytes
 from runners.records import (
     BrokeProtocol,
@@ -45,6 +46,7 @@ CLASS_WORDS: Final[dict[FindingClass, str]] = {
     FindingClass.FLAKY: "one node gave two outcomes",
     FindingClass.UNFAITHFUL: "bits are not those of the declared semantics",
     FindingClass.FPU_MODE: "floating-point mode was changed",
+    FindingClass.RESIDUE: "something is left of an earlier call",
 }
 
 
@@ -343,6 +345,18 @@ def lay_out(finding: Finding, limit: int = ELEMENTS_SHOWN) -> Layout:
     return Layout(
         tuple(groups), tuple(words), tuple(bits[:limit]), equal, max(0, len(bits) - limit)
     )
+
+
+def earlier_words(finding: Finding) -> str:
+    """
+    `, after 2 earlier calls on the same instance`; nothing if the failing call is the only one.
+    """
+    earlier = len(finding.history) - 1
+    if earlier < 1:
+        return ""
+    own = finding.kind is FindingClass.RESIDUE and finding.policy == "fresh"
+    where = "in another instance" if own else "on the same instance"
+    return f", after {count(earlier, 'earlier call')} {where}"
 
 
 def failing_input(finding: Finding, limit: int = ELEMENTS_SHOWN) -> ShownInput:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from reports import phrases, plots
 from reports.escapes import shortened, visible
-from reports.findings import CLASS_WORDS, failing_input, lay_out
+from reports.findings import CLASS_WORDS, earlier_words, failing_input, lay_out
 from reports.json_report import report_digest
 from reports.numerals import decimal, fields, hex_digits, marked_digits
 
@@ -102,6 +102,7 @@ def _environment() -> Environment:
         "defect_rates": phrases.DEFECT_RATES,
         "drawn_cases": phrases.drawn_cases,
         "duration": phrases.duration_words,
+        "earlier_words": earlier_words,
         "failing_input": failing_input,
         "fields": fields,
         "hex_digits": hex_digits,

@@ -4,7 +4,7 @@ A report as JUnit XML: a suite per property, a test case per node or class of fi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from conformance.differential.records import FindingClass
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 REPLICATES = "replicates"
 """The property that is judged node by node."""
+
+OWN_CLASS: Final = {
+    "faithful": FindingClass.UNFAITHFUL,
+    "no-residue": FindingClass.RESIDUE,
+}
+"""Properties that can fail in one way only."""
 
 
 def _case(suite: ET.Element, part: str, name: str) -> ET.Element:
@@ -99,8 +105,8 @@ def _class_cases(suite: ET.Element, verdict: PropertyVerdict, rest: list[Finding
     """
     if verdict.verdict == "not-asked":
         return
-    own = FindingClass.UNFAITHFUL if verdict.property == "faithful" else None
-    usual = [kind for kind in FindingClass if kind is not FindingClass.UNFAITHFUL]
+    own = OWN_CLASS.get(verdict.property)
+    usual = [kind for kind in FindingClass if kind not in OWN_CLASS.values()]
     kinds = usual if verdict.property == REPLICATES else [own] if own else []
     kinds += [item.finding.kind for item in rest if item.finding.kind not in kinds]
     for kind in dict.fromkeys(kinds):

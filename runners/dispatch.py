@@ -65,7 +65,7 @@ class Dispatcher:
         source = self.modules[span.job.module]
         self.load(worker, span.job.module, source.data, block.budget.memory_pages)
         self._send_probe(worker, flight, 0)
-        fields = _batch_fields(worker, flight.at, block, block.inputs[span.start : span.stop])
+        fields = batch_fields(worker, flight.at, block, block.inputs[span.start : span.stop])
         fields |= {"module": span.job.module, "policy": self.node.policy}
         worker.send("call", fields, (), ForBatch(flight))
         self._send_probe(worker, flight, 1)
@@ -80,12 +80,12 @@ class Dispatcher:
         self.load(worker, PROBE_NAME, self.probe.module, block.budget.memory_pages)
         at = worker.arena.place_probe(flight.slot, which, block.call, len(block))
         flight.probes.append(at)
-        fields = _batch_fields(worker, at, block, block.inputs)
+        fields = batch_fields(worker, at, block, block.inputs)
         fields |= {"module": PROBE_NAME, "policy": f"reuse({len(block)})"}
         worker.send("call", fields, (), ForProbe(flight, which))
 
 
-def _batch_fields(
+def batch_fields(
     worker: WorkerProcess, at: dict[str, int], block: CaseBlock, rows: Bytes2
 ) -> dict[str, Any]:
     """

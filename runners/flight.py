@@ -79,5 +79,8 @@ class ForAsker:
     Sent for a caller of the pool, who waits for the answer.
     """
 
+    deadline_ms: int | None = None
+    """How long it may take; None: as long as a worker may take to start."""
+
 
 Purpose = ForHello | ForLoad | ForBatch | ForProbe | ForAsker

@@ -194,13 +194,20 @@ class Pool:
         return completion.outcome
 
     def ask(
-        self, seat: int, command: str, fields: dict[str, Any], blobs: list[bytes] | None = None
+        self,
+        seat: int,
+        command: str,
+        fields: dict[str, Any],
+        blobs: list[bytes] | None = None,
+        deadline_ms: int | None = None,
     ) -> Answer:
         """
         Put one command to an idle node's worker and wait; raises WorkerLostError if it dies.
+
+        Beyond *deadline_ms* it is killed; without one, beyond the time it may take to start.
         """
         target = self.seats[seat]
-        target.ask(command, fields, blobs)
+        target.ask(command, fields, blobs, deadline_ms)
         worker = target.worker
         while not target.asked:
             self._step()
@@ -208,6 +215,12 @@ class Pool:
                 message = f"{target.node.label()} died while it was asked to {command}"
                 raise WorkerLostError(message)
         return target.asked.popleft()
+
+    def condemn(self, seat: int, breach: ProtocolBreachError) -> None:
+        """
+        Kill a node's worker for what it answered to `ask`.
+        """
+        self._fell(seat, breach)
 
     # ------------------------------------------------------------------------------ work
 

@@ -112,14 +112,31 @@ class Seat:
             f" {self.launch.argv[0]} there, and do `ulimit -a` and the memory suffice?"
         )
 
-    def ask(self, command: str, fields: dict[str, Any], blobs: list[bytes] | None = None) -> None:
+    def ask(
+        self,
+        command: str,
+        fields: dict[str, Any],
+        blobs: list[bytes] | None = None,
+        deadline_ms: int | None = None,
+    ) -> None:
         """
         Put one command to the worker; its answer comes to `asked`.
         """
         worker = self.start()
         if not worker.owed:
             self._watch.restart()
-        worker.send(command, fields, blobs or (), ForAsker())
+        worker.send(command, fields, blobs or (), ForAsker(deadline_ms))
+
+    def load(self, module: str, memory_pages: int) -> WorkerProcess:
+        """
+        Send a known module to the worker, unless it holds it; returns the worker.
+        """
+        worker = self.start()
+        if not worker.owed:
+            self._watch.restart()
+        data = self._dispatcher.modules[module].data
+        self._dispatcher.load(worker, module, data, memory_pages)
+        return worker
 
     def fill(self) -> None:
         """
@@ -279,6 +296,8 @@ class Seat:
                     # Before the first case the metered form of the module may be compiled.
                     deadline_ms = max(deadline_ms, modules[job.module].compile_deadline_ms)
                 return deadline_ms
+            case ForAsker(deadline_ms=int(own)):
+                return own
             case _:
                 return limit
 

@@ -32,6 +32,7 @@ from runners.records import Identity, Node
 from weavegate import summary
 from weavegate.accuracy import against_expected, measure_accuracy
 from weavegate.allowing import Allowed
+from weavegate.attacking import Attacked, Attacker
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
@@ -44,6 +45,8 @@ from weavegate.memory_nans import unsure_of_memory
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
 from weavegate.refusals import require_callable
+from weavegate.residue import PROPERTY as NO_RESIDUE
+from weavegate.residue import no_residue, residue_findings
 from weavegate.shrinking import MOST_FINDINGS, Shrinker
 from weavegate.subject import Subject, load_subject
 
@@ -278,7 +281,9 @@ class _Work:
         expected = against_expected(subject, record.judged)
         if expected is not None:
             add_expected(subject, record.judged, expected.beyond, fidelity)
-        found, late = part_late(self._findings(fidelity), self.nodes)
+        ticker.say("attacking")
+        attacked = self._attacked(identities)
+        found, late = part_late(self._findings(fidelity, attacked), self.nodes)
         as_of = options.as_of or datetime.now(UTC).date()
         covers = self.allowed.cover(found, as_of)
         if found:
@@ -291,6 +296,7 @@ class _Work:
         verdicts = (
             summary.replicates(record, reports, self.nodes, late),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
+            *(no_residue(item, subject, reports) for item in attacked),
         )
         return Report(
             subject=summary.subject_report(subject),
@@ -329,9 +335,27 @@ class _Work:
             if death.cause == "signal"
         ]
 
-    def _findings(self, fidelity: Fidelity) -> list[RunFinding]:
+    def _attacked(self, identities: Sequence[Identity]) -> list[Attacked]:
         """
-        All findings of the run: of the vote, of fidelity, and flaky keys.
+        What the scenarios saw whose property is judged here.
+        """
+        attacker = Attacker(
+            self.subject,
+            self.nodes,
+            identities,
+            self.executor.pool,
+            self.executor.store,
+            seed=self.options.seed,
+            quick=self.options.effort != "release",
+            again=self.options.again,
+        )
+        attacked = attacker.attack()
+        self.executor.unstable.extend(attacker.unstable)
+        return [item for item in attacked if item.scenario.proves == NO_RESIDUE]
+
+    def _findings(self, fidelity: Fidelity, attacked: Sequence[Attacked]) -> list[RunFinding]:
+        """
+        All findings of the run: of the vote, of fidelity, flaky keys, and what attacks achieved.
         """
         found = list(
             collect_findings(
@@ -357,6 +381,8 @@ class _Work:
         )
         floats = bool(self.subject.module.float_operators)
         found = [unsure_of_memory(f, floats=floats, profile=self.profile) for f in found]
+        for item in attacked:
+            found += residue_findings(item, self.subject, self.nodes, self.profile)
         return [self._readable(item) for item in found]
 
     def _readable(self, item: RunFinding) -> RunFinding:

@@ -20,6 +20,7 @@ from reports.html import html_page
 from reports.json_report import json_text
 from reports.junit import junit_xml
 from reports.model import Report
+from weavegate.attack_job import explain, list_scenarios, run_controls
 from weavegate.certify import EFFORTS, Options, certify
 from weavegate.engines_job import install_engines, print_engines
 from weavegate.exits import Exit, WeavegateError, plainly
@@ -238,6 +239,41 @@ def replay_command(**given: Any) -> None:
       weavegate replay finding.json --module model.wasm --engine wasmtime@50.0.1 --engine wasmer
     """  # noqa: D301 - click looks for the backspace itself
     click.get_current_context().exit(replay(Output(), **given))
+
+
+@main.command("attack", epilog=_EXITS)
+@click.option("--list", "as_list", is_flag=True, help="All scenarios, a line each.")
+@click.option("--explain", "name", metavar="SCENARIO", help="Its page, and its controls.")
+@click.option("--run", "controls", is_flag=True, help="Put every scenario to its controls.")
+@_ENGINE
+def attack_command(
+    name: str | None, engines: tuple[str, ...], *, as_list: bool, controls: bool
+) -> None:
+    """
+    Tell what attacks there are, and show that each catches what it must and nothing else.
+
+    The attacks themselves are part of `weavegate certify`. Exit status 1 of --run: a control was
+    not caught that must be, or was caught that must not be.
+
+    \b
+    Examples:
+      weavegate attack --list
+      weavegate attack --explain secret_of_an_earlier_call
+      weavegate attack --run --engine wasmtime --engine wasmer
+    """  # noqa: D301 - click looks for the backspace itself
+    if sum((as_list, name is not None, controls)) != 1:
+        message = "give one of --list, --explain SCENARIO and --run"
+        raise click.UsageError(message)
+    if engines and not controls:
+        message = "--engine goes with --run"
+        raise click.UsageError(message)
+    if as_list:
+        status = list_scenarios(Output())
+    elif name is not None:
+        status = explain(Output(), name)
+    else:
+        status = run_controls(Output(), engines)
+    click.get_current_context().exit(status)
 
 
 def _powers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...]:

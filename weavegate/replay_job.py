@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from attacks.records import Breach
 from conformance.differential.outcomes import outcome_at
-from conformance.differential.records import Finding, Observed
+from conformance.differential.records import Finding, FindingClass, Observed
 from conformance.evidence.store import EvidenceStore
 from conformance.manifest.locate import locate
 from reports.console_findings import print_finding
@@ -22,6 +23,7 @@ from runners.environments import Environments
 from runners.launch import Launch
 from runners.pool import Pool
 from runners.records import Node
+from weavegate.attack_replay import replay_attack
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
 from weavegate.findings_files import find_module, read_finding, replay_line
@@ -48,13 +50,17 @@ def replay(
         else _named_module(module, record)
     )
     nodes = _nodes(record, engines, launches)
-    result = _run(record, nodes, data)
-    shown = _as_seen(record, result, nodes)
+    if record.kind is FindingClass.RESIDUE:
+        breaches = replay_attack(record, nodes, data)
+        differs, shown = bool(breaches), _as_attacked(record, breaches, nodes)
+    else:
+        result = _run(record, nodes, data)
+        differs, shown = result.differs, _as_seen(record, result, nodes)
     print_finding(
         console,
         FindingReport(id=record.id, finding=shown, file=str(finding), replay=replay_line(finding)),
     )
-    if result.differs:
+    if differs:
         console.print("the finding shows again")
         return int(Exit.FINDINGS)
     console.print("the finding does not show: these nodes no longer do what it says")
@@ -122,3 +128,18 @@ def _as_seen(record: Finding, result: Replay, nodes: Sequence[tuple[Node, Launch
         for (node, launch), (_, outcome) in zip(nodes, result.outcomes, strict=True)
     )
     return msgspec.structs.replace(record, observed=observed)
+
+
+def _as_attacked(
+    record: Finding, breaches: Sequence[Breach], nodes: Sequence[tuple[Node, Launch]]
+) -> Finding:
+    """
+    The finding with what the attack achieved now; as it was if it achieved nothing.
+    """
+    seen = {breach.node: breach.outcome for breach in reversed(breaches)}
+    observed = tuple(
+        Observed(node, launch.families.generator, seen[node])
+        for node, launch in nodes
+        if node in seen
+    )
+    return msgspec.structs.replace(record, observed=observed or record.observed)

@@ -31,6 +31,7 @@ UNVOTED: Final = frozenset(
         FindingClass.FLAKY,
         FindingClass.UNFAITHFUL,
         FindingClass.FPU_MODE,
+        FindingClass.RESIDUE,
     }
 )
 """Classes in which no node votes against another."""

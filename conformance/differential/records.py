@@ -43,6 +43,8 @@ class FindingClass(StrEnum):
     """Nodes agree on bits that are not those of the declared semantics."""
     FPU_MODE = "fpu-mode"
     """Known subnormal products came out wrong beside a batch."""
+    RESIDUE = "residue"
+    """A call depends on, or can see, what another caller's call left behind."""
 
 
 class Blame(Struct, frozen=True):
@@ -75,7 +77,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     schema: int = 1
     property: str
-    """`replicates` or `faithful`."""
+    """`replicates`, `faithful` or `no-residue`."""
     kind: FindingClass
     blame: Blame
     module_sha256: str
@@ -101,6 +103,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """Element type of the input buffer; empty: shown as bytes. Not part of the id."""
     slot_dtypes: tuple[str, ...] = ()
     """What each scalar slot means where that is not its core type. Not part of the id."""
+    reset: str = ""
+    """Export called between the cases of `history`, of a finding of residue. Not part of the id."""
 
     @builtins.property
     def id(self) -> str:

@@ -20,6 +20,10 @@ from runners.bits import ValueType
 
 _EMPTY_INDEX = CodeIndex(np.zeros(0, np.uint32), np.zeros(0, np.uint16))
 
+_KEEPING = frozenset(
+    {"table.set", "table.grow", "table.fill", "table.copy", "table.init", "elem.drop"}
+)
+
 
 class OperatorUse(Struct, frozen=True):
     """
@@ -71,6 +75,20 @@ class Module(Parts):
         """
         own_memory = bool(self.memories) or not self.memory_types
         return "memory.grow" in self.operators or not own_memory or self.imported_functions > 0
+
+    @property
+    def stateful(self) -> bool:
+        """
+        Whether an instance can keep anything between calls: memory, a global or a table it writes.
+
+        Dropped segments count as well: an initialisation from one traps the second time.
+        """
+        return (
+            bool(self.memory_types)
+            or any(described.mutable for described in self.global_types)
+            or bool(_KEEPING & set(self.operators))
+            or self.imported_functions > 0
+        )
 
     # ------------------------------------------------------------------------- instructions
 

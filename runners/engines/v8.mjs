@@ -305,17 +305,15 @@ function fromBits(bits, type) {
 // ---------------------------------------------------------------------------------- sessions
 
 class Session {
-  constructor(loaded, plan) {
+  // With `instance` an instance that is open already is called in another way.
+  constructor(loaded, plan, instance = null) {
     this.types = loaded.types;
-    try {
-      this.instance = new WebAssembly.Instance(loaded.module, {});
-    } catch (error) {
-      if (error instanceof TypeError) throw new Stop(STATUS.instantiate, error.message);
-      throw stopOf(error);
-    }
+    this.instance = instance ?? Session.opened(loaded);
     this.plan = plan;
     this.results = plan.results ?? [];
-    for (const name of plan.initialize ?? []) this.call(this.bind(name, [], []));
+    if (instance === null) {
+      for (const name of plan.initialize ?? []) this.call(this.bind(name, [], []));
+    }
     this.sizeIn = plan.input?.size_bytes ?? 0;
     this.sizeOut = plan.output?.size_bytes ?? 0;
     this.byResult = this.sizeOut > 0 && plan.output.place.type === "result";
@@ -334,6 +332,15 @@ class Session {
       if (!this.memory) throw new Stop(STATUS.entry, "the module exports no memory for its buffers");
       this.inside(this.atIn, this.sizeIn);
       this.inside(this.atOut, this.sizeOut);
+    }
+  }
+
+  static opened(loaded) {
+    try {
+      return new WebAssembly.Instance(loaded.module, {});
+    } catch (error) {
+      if (error instanceof TypeError) throw new Stop(STATUS.instantiate, error.message);
+      throw stopOf(error);
     }
   }
 
@@ -427,16 +434,36 @@ class Session {
   }
 }
 
+// A named instance: it stays until it is dropped, and serves calls of any entry.
+class HeldInstance {
+  constructor(loaded, plan) {
+    this.loaded = loaded;
+    this.first = new Session(loaded, plan);
+    this.sessions = new Map([[JSON.stringify(plan), this.first]]);
+    this.spent = null;
+  }
+
+  session(plan) {
+    const key = JSON.stringify(plan);
+    if (!this.sessions.has(key)) {
+      this.sessions.set(key, new Session(this.loaded, plan, this.first.instance));
+    }
+    return this.sessions.get(key);
+  }
+}
+
 // ----------------------------------------------------------------------------------- batches
 
 class Batch {
-  constructor(arena, header, open) {
+  constructor(arena, header, open, held = null) {
     const plan = header.call;
+    this.held = held;
     this.arena = arena;
     this.at = header.at;
     this.count = header.count;
     this.level = header.level;
-    this.reuse = reuseOf(header.policy);
+    // A held instance serves the whole batch, whatever the policy.
+    this.reuse = held === null ? reuseOf(header.policy) : Math.max(1, header.count);
     this.open = open;
     this.globals = plan.globals ?? [];
     const indexes = (plan.arguments ?? []).filter((item) => item.type === "slot");
@@ -491,7 +518,14 @@ class Batch {
   ended(row, opened, stop) {
     if (opened && this.session.memory) this.observe(row);
     this.session = null;
-    const last = opened ? row + 1 : Math.min(this.count, row - (row % this.reuse) + this.reuse);
+    let last = opened ? row + 1 : Math.min(this.count, row - (row % this.reuse) + this.reuse);
+    if (this.held !== null) {
+      // A held instance is spent by a case that stops: the rest has the same outcome.
+      last = this.count;
+      if (opened || stop.status !== STATUS.entry) {
+        this.held.spent = stop.message.slice(0, 200) || `status ${stop.status}`;
+      }
+    }
     for (let index = row; index < last; index += 1) {
       this.write("status", index, Buffer.of(stop.status));
       if (Object.keys(this.details).length < MOST_DETAILS) {
@@ -570,7 +604,7 @@ class Worker {
   constructor(arena) {
     this.arena = arena;
     this.modules = new Map();
-    this.sessions = new Map();
+    this.instances = new Map();
   }
 
   hello() {
@@ -616,7 +650,7 @@ class Worker {
   open_instance(header) {
     const loaded = this.module(header.module);
     try {
-      this.sessions.set(header.instance, new Session(loaded, header.call));
+      this.instances.set(header.instance, new HeldInstance(loaded, header.call));
     } catch (error) {
       if (!(error instanceof Stop)) throw error;
       const stage = error.status === STATUS.entry ? "entry" : "instantiate";
@@ -625,9 +659,19 @@ class Worker {
     return {};
   }
 
+  held(header) {
+    const held = this.instances.get(header.instance);
+    if (!held) throw new Refused("protocol", "unknown-instance", String(header.instance));
+    return held;
+  }
+
   call(header) {
-    const loaded = this.module(header.module);
-    const batch = new Batch(this.arena, header, () => new Session(loaded, header.call));
+    const named = (header.instance ?? null) !== null;
+    const held = named ? this.held(header) : null;
+    if (held && held.spent !== null) throw new Refused("protocol", "spent-instance", held.spent);
+    const loaded = held ? held.loaded : this.module(header.module);
+    const open = () => (held ? held.session(header.call) : new Session(loaded, header.call));
+    const batch = new Batch(this.arena, header, open, held);
     const wanted = ["pages", "memory", "globals", "gas"].filter((name) => name in header.at);
     const missing = {};
     if (wanted.includes("gas")) missing.gas = "the engine has no meter";
@@ -642,8 +686,7 @@ class Worker {
   }
 
   window(header, size) {
-    const session = this.sessions.get(header.instance);
-    if (!session) throw new Refused("protocol", "unknown-instance", header.instance);
+    const session = this.held(header).first;
     if (!session.memory) throw new Refused("memory", "none", "the module exports no memory");
     const { address } = header;
     const fits = address >= 0 && size >= 0 && address + size <= session.memory.buffer.byteLength;
@@ -652,7 +695,9 @@ class Worker {
   }
 
   peek(header) {
-    return { blobs: [Buffer.from(this.window(header, header.size))] };
+    const window = Buffer.from(this.window(header, header.size));
+    const { memory } = this.held(header).first;
+    return { memory_bytes: memory.buffer.byteLength, blobs: [window] };
   }
 
   poke(header, blobs) {
@@ -662,7 +707,7 @@ class Worker {
   }
 
   drop(header) {
-    if ("instance" in header) this.sessions.delete(header.instance);
+    if ("instance" in header) this.instances.delete(header.instance);
     else this.modules.delete(header.module);
     return {};
   }

@@ -5,7 +5,7 @@ Runs one batch of cases through sessions, writing its rows into the arena.
 import re
 
 from session import Plan, Session
-from stop import RETURNED, Stop
+from stop import REJECTED_ENTRY, RETURNED, Stop
 
 _REUSE = re.compile(r"reuse\(([1-9][0-9]{0,8})\)\Z")
 _DETAILS = 64
@@ -34,12 +34,15 @@ class Batch(object):
     The rows of one `call` command and where they lie in the arena.
     """
 
-    def __init__(self, arena, header, open_instance, metered):
+    def __init__(self, arena, header, open_instance, metered, held=None):
         plan = self.plan = Plan(header["call"])
         at = header["at"]
+        self.call = header["call"]
         self.open_instance = open_instance
+        self.held = held
         self.count = count = header["count"]
-        self.reuse = reuse_of(header["policy"])
+        # A held instance serves the whole batch, whatever the policy.
+        self.reuse = reuse_of(header["policy"]) if held is None else max(1, count)
         self.level = header["level"]
         self.metered = metered
         self.slot_bytes = 8 * plan.slot_count
@@ -98,23 +101,27 @@ class Batch(object):
 
     def _open(self):
         """
-        Open the next instance.
+        Open the next instance, or take the one that is held.
         """
-        self.session = Session(self.open_instance(), self.plan)
+        if self.held is None:
+            self.session = Session(self.open_instance(), self.plan)
+        else:
+            self.session = self.held.session(self.call)
 
     def _close(self):
         """
-        Drop the instance, if one is open.
+        Drop the instance, if one is open and nobody holds it.
         """
-        if self.session is not None:
-            session, self.session = self.session, None
+        session, self.session = self.session, None
+        if session is not None and self.held is None:
             session.close()
 
     def _ended(self, row, end):
         """
         Write the row of a case that did not return; the next row is where to go on.
 
-        What fails while an instance is opened fails for every case of that instance.
+        What fails while an instance is opened fails for every case of that instance. A held
+        instance is spent by a case that stops: the rest of the batch has the same outcome.
         """
         first = self.session is None
         if not first and self.level != "result" and self.session.memory is not None:
@@ -122,7 +129,11 @@ class Batch(object):
             self._observe(row)
         self._close()
         last = row + 1
-        if first:
+        if self.held is not None:
+            last = self.count
+            if not first or end.status != REJECTED_ENTRY:
+                self.held.spent = end.text[:200] or "status %d" % end.status
+        elif first:
             last = min(self.count, row - row % self.reuse + self.reuse)
         for index in range(row, last):
             self.status[index] = end.status

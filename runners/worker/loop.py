@@ -9,7 +9,7 @@ import sys
 from hashlib import sha256
 
 from batch import BadCommand, Batch
-from session import Plan, Session
+from held import HeldInstance
 from stop import Refused, Stop
 from wire import read_frame, write_frame
 
@@ -58,7 +58,7 @@ class Worker(object):
         self.arena = memoryview(mmap.mmap(arena_descriptor, size))
         self.sources = {}
         self.modules = {}
-        self.sessions = {}
+        self.instances = {}
 
     def hello(self, header, blobs):
         """
@@ -105,26 +105,40 @@ class Worker(object):
             self.modules[name, metered] = self.engine.load(*self.sources[name], metered=metered)
         return self.modules[name, metered]
 
+    def is_metered(self, header):
+        """
+        Whether a command asks for the engine's meter, and there is one.
+        """
+        asked = header.get("level") == "full" or header.get("fuel") is not None
+        return asked and "fuel" in self.engine.capabilities
+
     def call(self, header, blobs):
         """
-        Run a batch.
+        Run a batch, in instances of its own or in a named one.
         """
-        level = header["level"]
-        can_meter = "fuel" in self.engine.capabilities
-        metered = can_meter and (level == "full" or header.get("fuel") is not None)
-        module = self.module(header["module"], metered)
-        pooled = header["policy"] == "pooled"
-        fuel = header.get("fuel")
+        held = None
+        if header.get("instance") is None:
+            metered = self.is_metered(header)
+            module = self.module(header["module"], metered)
+            pooled = header["policy"] == "pooled"
+            fuel = header.get("fuel")
+        else:
+            held = self.held(header)
+            metered = held.metered
+            if held.spent is not None:
+                raise Refused("protocol", "spent-instance", held.spent)
 
         def open_instance():
             return self.engine.open(module, fuel, pooled)
 
-        batch = Batch(self.arena, header, open_instance, metered)
+        batch = Batch(self.arena, header, open_instance, metered, held)
         wanted = set(batch.arrays)
         missing = {}
         if "gas" in wanted and not metered:
             wanted.discard("gas")
-            missing["gas"] = "the engine has no meter"
+            can_meter = "fuel" in self.engine.capabilities
+            unmetered = "the instance was opened without its meter"
+            missing["gas"] = unmetered if can_meter else "the engine has no meter"
         if not header["call"].get("memory"):
             for name in ("memory", "pages"):
                 if name in wanted:
@@ -145,21 +159,31 @@ class Worker(object):
         """
         Open a named instance.
         """
-        module = self.module(header["module"], False)
+        metered = self.is_metered(header)
+        module = self.module(header["module"], metered)
         try:
-            session = Session(self.engine.open(module, None, False), Plan(header["call"]))
+            instance = self.engine.open(module, header.get("fuel"), False)
+            held = HeldInstance(instance, header["call"], metered)
         except Stop as stop:
             raise Refused(STAGES.get(stop.status, "instantiate"), "trap", stop.text)
-        self.sessions[header["instance"]] = session
+        self.drop({"instance": header["instance"]}, ())
+        self.instances[header["instance"]] = held
         return {}
 
-    def session(self, header):
+    def held(self, header):
         """
         A named instance.
         """
-        session = self.sessions.get(header["instance"])
-        if session is None:
-            raise Refused("protocol", "unknown-instance", header["instance"])
+        held = self.instances.get(header["instance"])
+        if held is None:
+            raise Refused("protocol", "unknown-instance", str(header["instance"])[:100])
+        return held
+
+    def session(self, header):
+        """
+        The session that a named instance was opened with.
+        """
+        session = self.held(header).first
         if session.memory_name is None:
             raise Refused("memory", "none", "the module exports no memory")
         session.refresh()
@@ -180,7 +204,8 @@ class Worker(object):
         Read memory.
         """
         memory, address = self.window(header, header["size"])
-        return {}, [bytes(memory[address : address + header["size"]])]
+        reply = {"memory_bytes": len(memory)}
+        return reply, [bytes(memory[address : address + header["size"]])]
 
     def poke(self, header, blobs):
         """
@@ -197,9 +222,9 @@ class Worker(object):
         Let go of a module or a named instance.
         """
         if "instance" in header:
-            session = self.sessions.pop(header["instance"], None)
-            if session is not None:
-                session.close()
+            held = self.instances.pop(header["instance"], None)
+            if held is not None:
+                held.close()
         else:
             self.forget(header.get("module"))
         return {}

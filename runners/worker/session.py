@@ -68,15 +68,16 @@ class Session(object):
     `fixed` are the arguments that are the same for every case: (position, bits).
     """
 
-    def __init__(self, instance, plan):
+    def __init__(self, instance, plan, initialize=True):
         self.instance = instance
         self.plan = plan
         self.memory_name = plan.memory_name
         self.memory = None
         self.at_in = 0
         self.at_out = 0
-        for name in plan.initialize:
-            instance.bind(name, (), ())[0]()
+        if initialize:
+            for name in plan.initialize:
+                instance.bind(name, (), ())[0]()
         if plan.size_in:
             self.at_in = self._place(plan.place_in, plan.size_in)
         if plan.size_out and not plan.out_by_result:
@@ -138,11 +139,17 @@ class Session(object):
         """
         return sha256(self.memory).digest()
 
+    def release(self):
+        """
+        Let go of views of the instance's memory, and leave it open.
+        """
+        self.memory = None
+        self.invoke = self.arguments = self.outcome = None
+
     def close(self):
         """
         Let go of the instance; views of its memory first.
         """
-        self.memory = None
-        self.invoke = self.arguments = self.outcome = None
+        self.release()
         self.instance.close()
         self.instance = None

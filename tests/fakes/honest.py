@@ -7,6 +7,8 @@ It speaks the protocol of `runners/PROTOCOL.md` from its own code, shares none w
 x[0] * x[1] and the number of calls that the instance has served, this one included. If x[0] is 7
 the call traps (unreachable). Entry `probe` gives the product of two slots that hold bits of f64, as
 the controller's probe of the floating-point unit asks. No other slots or results are supported.
+Memory is one page; it holds the last input at the input buffer's address and the last output at the
+output buffer's, as named instances show.
 
 A fake overrides one method and is started as `python FAKE.py [key=value ...] FD FD FD`.
 """
@@ -21,6 +23,7 @@ import sys
 PROBE_BYTES_IN, PROBE_BYTES_OUT = 16, 8
 RETURNED = 1
 UNREACHABLE = 16
+COMMANDS = ("hello", "load", "open_instance", "call", "peek", "poke", "drop")
 
 
 class Instance:
@@ -30,6 +33,8 @@ class Instance:
 
     def __init__(self):
         self.calls = 0
+        self.memory = bytearray(65536)
+        self.spent = False
 
 
 class Batch:
@@ -45,6 +50,7 @@ class Batch:
         call = header["call"]
         self.in_bytes = call["input"]["size_bytes"] if call["input"] else PROBE_BYTES_IN
         self.out_bytes = call["output"]["size_bytes"] if call["output"] else PROBE_BYTES_OUT
+        self.at_in, self.at_out = address(call["input"]), address(call["output"])
         policy = header["policy"]
         self.reuse = int(policy[6:-1]) if policy.startswith("reuse(") else 1
 
@@ -69,6 +75,13 @@ class Batch:
         self.arena[start : start + len(data)] = data
 
 
+def address(buffer):
+    """
+    Where a buffer lies; 0 if there is none, or if it is not at a fixed address.
+    """
+    return buffer["place"].get("address", 0) if buffer else 0
+
+
 class Honest:
     """
     The worker; one method per thing that a fake may lie about.
@@ -82,6 +95,7 @@ class Honest:
         self.arena = mmap.mmap(arena, os.fstat(arena).st_size)
         self.guilty = False
         """Whether the batch that runs holds such a case."""
+        self.held = {}
 
     # -------------------------------------------------------------------------- what it says
 
@@ -115,14 +129,21 @@ class Honest:
         if header["call"]["entry"] == "probe":
             return self.probe(batch)
         self.guilty = False
-        instance = None
+        held = instance = None
+        if header.get("instance") is not None:
+            held = self.held.get(header["instance"])
+            if held is None or held.spent:
+                return refusal("protocol", "spent-instance" if held else "unknown-instance")
         for row in range(batch.count):
             if row % batch.reuse == 0:
                 instance = None
             batch.set_progress(row + 1)
-            instance = instance or Instance()
-            trapped = self.run(batch, row, instance)
-            instance = None if trapped else instance
+            instance = held or instance or self.new_instance()
+            if held and held.spent:
+                batch.put("status", row, bytes([UNREACHABLE]))
+                continue
+            instance.spent = self.run(batch, row, instance)
+            instance = None if instance.spent else instance
         batch.set_progress(batch.count + 1)
         arrays = {"result": [], "state": ["pages", "memory", "globals"]}
         filled = arrays.get(batch.level, ["pages", "memory", "globals", "gas"])
@@ -140,8 +161,11 @@ class Honest:
             self.guilty = True
             self.misbehave(batch, row)
         trapped = x[0] == 7.0
+        instance.memory[batch.at_in : batch.at_in + len(data)] = data
         if not trapped:
-            batch.put("output", row, self.compute(x, instance)[: batch.out_bytes])
+            output = self.compute(x, instance)[: batch.out_bytes]
+            instance.memory[batch.at_out : batch.at_out + len(output)] = output
+            batch.put("output", row, output)
         if batch.level != "result":
             digest = hashlib.sha256(data + bytes([instance.calls % 256])).digest()
             batch.put("pages", row, struct.pack("<I", 1))
@@ -197,20 +221,63 @@ class Honest:
         """
         return RETURNED
 
-    # ------------------------------------------------------------------------ how it says it
+    # --------------------------------------------------------------------- named instances
+
+    def new_instance(self):
+        """
+        A new instance.
+        """
+        return Instance()
+
+    def open_instance(self, header, blobs):
+        """
+        Open a named instance.
+        """
+        self.held[header["instance"]] = self.new_instance()
+        return {}
+
+    def drop(self, header, blobs):
+        """
+        Drop a named instance.
+        """
+        self.held.pop(header.get("instance"), None)
+        return {}
 
     def peek(self, header, blobs):
         """
-        Answer with zeros.
+        Show memory.
         """
-        return {"blobs": [header["size"]]}
+        instance = self.held.get(header["instance"])
+        if instance is None:
+            return refusal("protocol", "unknown-instance")
+        start, size = header["address"], header["size"]
+        if start < 0 or size < 0 or start + size > len(instance.memory):
+            return refusal("memory", "out-of-bounds")
+        shown = bytes(instance.memory[start : start + size])
+        return {"memory_bytes": len(instance.memory), "blobs": [size], "bytes": shown}
+
+    def poke(self, header, blobs):
+        """
+        Write memory.
+        """
+        instance = self.held.get(header["instance"])
+        if instance is None:
+            return refusal("protocol", "unknown-instance")
+        start = header["address"]
+        if start < 0 or start + len(blobs[0]) > len(instance.memory):
+            return refusal("memory", "out-of-bounds")
+        instance.memory[start : start + len(blobs[0])] = blobs[0]
+        return {}
+
+    # ------------------------------------------------------------------------ how it says it
 
     def frame(self, reply):
         """
         Bytes of a reply.
         """
+        shown = reply.pop("bytes", b"")
         raw = json.dumps(reply).encode()
-        return struct.pack("<I", len(raw)) + raw + b"\0" * sum(reply.get("blobs", ()))
+        return struct.pack("<I", len(raw)) + raw + shown
 
     def send(self, reply):
         """
@@ -226,15 +293,21 @@ class Honest:
             prefix = read(self.commands, 4)
             header = json.loads(read(self.commands, struct.unpack("<I", prefix)[0]))
             blobs = [read(self.commands, size) for size in header.get("blobs", ())]
-            if header["command"] in ("hello", "load", "call", "peek"):
+            if header["command"] in COMMANDS:
                 reply = getattr(self, header["command"])(header, blobs)
             else:
-                error = {"stage": "protocol", "rule": "unknown-command", "text": ""}
-                reply = {"error": error}
+                reply = refusal("protocol", "unknown-command")
             if "error" not in reply:
                 reply["ok"] = True
             reply["id"] = header["id"]
             self.send(reply)
+
+
+def refusal(stage, rule):
+    """
+    A reply that refuses.
+    """
+    return {"error": {"stage": stage, "rule": rule, "text": ""}}
 
 
 def read(descriptor, size):

@@ -133,9 +133,10 @@ def test_a_module_that_was_never_given_is_refused() -> None:
 
 def test_ask_returns_the_answer_or_its_error() -> None:
     with Pool([seat_of("honest")], limits=LIMITS) as pool:
-        answer = pool.ask(0, "peek", {"size": 5})
+        assert pool.ask(0, "open_instance", {"instance": "i"}).header["ok"] is True
+        answer = pool.ask(0, "peek", {"instance": "i", "address": 0, "size": 5})
         assert answer.blobs == [bytes(5)]
-        assert pool.ask(0, "poke", {}).header["error"]["rule"] == "unknown-command"
+        assert pool.ask(0, "sing", {}).header["error"]["rule"] == "unknown-command"
 
 
 def test_a_probe_is_right_with_an_honest_worker_and_wrong_with_one_that_flushes() -> None:

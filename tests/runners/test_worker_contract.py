@@ -214,6 +214,52 @@ def test_peek_and_poke_one_open_instance(wire: Wire) -> None:
     assert "error" in wire.ask("peek", instance="i", address=0, size=1)[0]
 
 
+def test_a_named_instance_is_called_and_stays_open(wire: Wire) -> None:
+    plan = {"entry": "buffer", "arguments": [], "results": ["i32"], "memory": "memory"}
+    assert wire.ask("open_instance", module="m", instance="n", call=plan)[0]["ok"]
+    scale = {"parameters": ("i32", "f64"), "results": ("f64",), "level": "state"}
+    two = word(256) + word(0x4000000000000000)
+    for earlier in (0, 2):
+        # f64 1.5 in the buffer that the instance itself holds: a new one would have zero there.
+        assert wire.ask("poke", struct.pack("<d", 1.5), instance="n", address=256)[0]["ok"]
+        _, status, outputs = wire.call("scale", [two, two], instance="n", **scale)  # type: ignore[arg-type]
+        assert status == [1, 1]
+        assert outputs == [struct.pack("<d", 3.0)] * 2
+        assert [wire.at("globals", 8, row) for row in (0, 1)] == [
+            word(earlier + 1),
+            word(earlier + 2),
+        ]
+    assert wire.ask("peek", instance="n", address=512, size=8)[1] == [struct.pack("<d", 3.0)]
+    assert wire.call("scale", [two], **scale)[2] == [word(0)]  # type: ignore[arg-type]
+    _, status, outputs = wire.call(
+        "grow", [word(2)], parameters=("i32",), results=("i32",), instance="n", level="state"
+    )
+    assert (status, outputs, wire.at("pages", 4, 0)) == ([1], [word(1)], struct.pack("<I", 3))
+    _, _, outputs = wire.call("scale", [two], instance="n", **scale)  # type: ignore[arg-type]
+    assert outputs == [struct.pack("<d", 3.0)]
+    assert wire.ask("peek", instance="n", address=131072, size=1)[0]["memory_bytes"] == 196608
+    assert wire.ask("drop", instance="n")[0]["ok"]
+
+
+def test_a_case_that_stops_spends_a_named_instance(wire: Wire) -> None:
+    plan = {"entry": "buffer", "arguments": [], "results": ["i32"], "memory": "memory"}
+    assert wire.ask("open_instance", module="m", instance="n", call=plan)[0]["ok"]
+    kinds = {"parameters": ("i32",), "results": ("i32",)}
+    _, status, _ = wire.call("trap", [word(0), word(1), word(0)], instance="n", **kinds)  # type: ignore[arg-type]
+    assert status[0] == 1
+    assert status[1] == status[2]
+    assert status[1] in (16, 24)
+    fields = {"module": "m", "call": plan, "policy": "fresh", "level": "result", "count": 0}
+    fields |= {"at": {"progress": 0, "input": 64, "status": 128, "output": 192}}
+    error = wire.ask("call", instance="n", fuel=None, **fields)[0]["error"]
+    assert (error["stage"], error["rule"]) == ("protocol", "spent-instance")
+    assert wire.ask("peek", instance="n", address=64, size=5)[1] == [b"weave"]
+    assert wire.call("absent", [b""])[1] == [66]
+    assert wire.ask("drop", instance="n")[0]["ok"]
+    error = wire.ask("call", instance="n", fuel=None, **fields)[0]["error"]
+    assert (error["stage"], error["rule"]) == ("protocol", "unknown-instance")
+
+
 def test_bad_modules_are_refused_at_compile(wire: Wire, engine: EngineId) -> None:
     cases: list[bytes] = [MODULE[:-3], b"", b"\0asm\2\0\0\0"]
     # The one engine that validates nothing takes an ill-typed module.

@@ -93,12 +93,14 @@ class Wire:
         level: str = "result",
         policy: str = "fresh",
         observed: tuple[str, ...] = ("pages", "memory", "globals"),
+        instance: str | None = None,
         **more: Any,
     ) -> tuple[dict[str, Any], list[int], list[bytes]]:
         """
         Run a batch with one scalar slot per parameter; returns reply, status bytes, output rows.
 
         *observed* are the arrays asked for above level `result`.
+        Other keywords are fields of the call.
         """
         slots = [{"type": "slot", "index": i, "value_type": t} for i, t in enumerate(parameters)]
         plan: dict[str, Any] = {
@@ -115,7 +117,7 @@ class Wire:
         wanted += [] if level == "result" else observed
         reply, _ = self.ask(
             "call", module="m", call=plan, policy=policy, level=level, fuel=None,
-            count=len(rows), at={name: AT[name] for name in wanted},
+            count=len(rows), at={name: AT[name] for name in wanted}, instance=instance,
         )  # fmt: skip
         assert "error" not in reply, reply
         assert struct.unpack("<Q", self.at("progress", 8, 0)) == (len(rows) + 1,)

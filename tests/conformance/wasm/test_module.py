@@ -101,6 +101,23 @@ def test_growth(text: str, grows: bool) -> None:  # noqa: FBT001 - a table
     assert module(text).grows is grows
 
 
+@pytest.mark.parametrize(
+    ("text", "stateful"),
+    [
+        ("(func)", False),
+        ('(global i32 (i32.const 1)) (func (export "f"))', False),
+        ("(table 2 funcref) (func (call_indirect (i32.const 0)))", False),
+        ("(memory 0)", True),
+        ("(global (mut i32) (i32.const 1))", True),
+        ("(table 2 funcref) (func (table.set (i32.const 0) (ref.null func)))", True),
+        ("(table 2 funcref) (elem func) (func (elem.drop 0))", True),
+        ('(import "m" "f" (func))', True),
+    ],
+)
+def test_what_can_keep_something_between_calls(text: str, stateful: bool) -> None:  # noqa: FBT001 - a table
+    assert module(text).stateful is stateful
+
+
 def test_memory_limits() -> None:
     assert module("(module)").memory_limits is None
     assert module("(module (memory 3))").memory_limits == (3, None)

@@ -1,0 +1,3 @@
+"""
+Scenarios in which one caller learns or changes what belongs to another.
+"""
