@@ -18,7 +18,7 @@ help:  ## what there is to make
 $(BIN)/.ready: pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'weavegate needs python >= 3.11: install one, or run make PYTHON=/path/to/it' >&2; exit 3; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	@touch $@
 

@@ -67,7 +67,7 @@ class HeldInstance:
             "level": level.value,
             "fuel": budget.fuel,
         }
-        self._ask("open_instance", fields, deadline_ms=target.limits.start_deadline_ms)
+        self._ask("open_instance", fields, deadline_ms=budget.deadline_ms)
 
     def __enter__(self) -> Self:
         """
