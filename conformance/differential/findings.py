@@ -17,6 +17,7 @@ from conformance.differential.records import Blame, Finding, FindingClass, Obser
 from conformance.differential.vote import BlockVote, Voice
 from runners.bits import format_bytes
 from runners.blocks import CaseBlock
+from runners.instances import cases_per_instance
 from runners.records import Call
 from runners.status import Status
 
@@ -65,15 +66,6 @@ def _place(voice: Voice, row: int) -> int | None:
     return int(at[0]) if len(at) else None
 
 
-def _reuse(policy: str) -> int:
-    """
-    Calls that one instance serves under *policy*; 1 unless it is `reuse(N)`.
-    """
-    if policy.startswith("reuse(") and policy.endswith(")"):
-        return max(1, int(policy[len("reuse(") : -1]))
-    return 1
-
-
 def call_history(block: CaseBlock, voice: Voice, row: int) -> tuple[int, ...]:
     """
     Rows that the voice's instance was called with up to and including *row*, in order.
@@ -85,7 +77,7 @@ def call_history(block: CaseBlock, voice: Voice, row: int) -> tuple[int, ...]:
     if place is None:
         return ()
     order = np.arange(len(block)) if voice.rows is None else voice.rows
-    start = place - place % _reuse(voice.node.policy)
+    start = place - place % cases_per_instance(voice.node.policy)
     ended = np.flatnonzero(voice.outcome.status[start:place] != Status.RETURNED)
     if len(ended):
         start += int(ended[-1]) + 1
