@@ -23,14 +23,17 @@ class Watch:
         """
         self.progress = 0
         """The progress word as it was last seen; 0 before the first case."""
-        self._since_ns = time.monotonic_ns()
+        self._since_ns = self._began_ns = time.monotonic_ns()
 
     def restart(self) -> int:
         """
         Another command is the oldest now; returns the nanoseconds that the last one took.
+
+        All of them, not those since its last sign of progress, which are for the deadline alone.
         """
         now = time.monotonic_ns()
-        busy_ns, self._since_ns, self.progress = now - self._since_ns, now, 0
+        busy_ns = now - self._began_ns
+        self._since_ns, self._began_ns, self.progress = now, now, 0
         return busy_ns
 
     def look(self, arena: Arena, purpose: ForBatch | ForProbe, count: int) -> None:
