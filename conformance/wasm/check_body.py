@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from conformance.wasm.checker import Checker, Context, Types
-from conformance.wasm.instructions import Labels
+from conformance.wasm.instructions import Instruction, Labels
 from conformance.wasm.opcodes import BY_NAME, OPCODES, ValType
 from conformance.wasm.parts import DefinedFunction
 
@@ -41,6 +41,23 @@ def check_body(context: Context, function: DefinedFunction) -> None:
             else:
                 pop(wanted)
         stack.extend(signature.results)
+
+
+def advance(checker: Checker, instruction: Instruction) -> None:
+    """
+    Take one instruction, as `check_body` does: afterwards *checker* is in the state behind it.
+
+    Raises BadModuleError where it is not valid.
+    """
+    checker.at = instruction
+    opcode = instruction.opcode
+    if opcode.signature is None:
+        _HANDLERS[opcode.name](checker)
+        return
+    if opcode.code in _WITH_INDICES:
+        checker.check_immediates()
+    checker.pop_all(opcode.signature.parameters)
+    checker.stack.extend(opcode.signature.results)
 
 
 # ------------------------------------------------ instructions whose types depend on the context
