@@ -8,7 +8,8 @@ asks `has_room` before it submits keeps memory bounded however slow an engine is
 from __future__ import annotations
 
 import selectors
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -110,6 +111,25 @@ class Pool:
         Make a module known under its digest.
         """
         self._modules[sha256] = ModuleSource(data, compile_deadline_ms)
+
+    def module(self, sha256: str) -> ModuleSource:
+        """
+        A module that was made known; raises KeyError for any other.
+        """
+        return self._modules[sha256]
+
+    def forget(self, modules: Iterable[str]) -> None:
+        """
+        Have every worker drop these modules. Nothing may be outstanding.
+
+        A compiled module holds memory, and in some engines a descriptor, until it is dropped.
+        """
+        for sha256 in modules:
+            for index, seat in enumerate(self.seats):
+                if seat.worker is not None and seat.worker.loaded.pop(sha256, None) is not None:
+                    with suppress(WorkerLostError):
+                        self.ask(index, "drop", {"module": sha256})
+            self._modules.pop(sha256, None)
 
     def identities(self) -> list[Identity]:
         """

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from conformance.wasm.rewrite.nans import NanRewrite
 from runners.records import Call, EngineId
 
 NanProfile = Literal["exact", "canonical", "cosmwasm", "deterministic", "free"]
@@ -27,6 +28,9 @@ they are, and NaN bits may differ.
 
 PROFILES: Final[tuple[NanProfile, ...]] = get_args(NanProfile)
 """Every profile, in the order in which they are listed to users."""
+
+_ALWAYS: Final = frozenset({"reference"})
+"""Code-generator families that canonicalise whatever they are told."""
 
 Rows = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -227,6 +231,8 @@ class Asked(Struct, frozen=True):
 
     engine: EngineId | None
     reason: str = ""
+    rewrite: NanRewrite | None = None
+    """The canonicalising rewrite that the module gets for it; None: it runs as it is."""
 
 
 def under_profile(
@@ -238,27 +244,25 @@ def under_profile(
     converts: bool = True,
 ) -> Asked:
     """
-    Choose how *engine* is asked under *profile*: as it is, with `nan=canonical`, or not at all.
+    Choose how *engine* is asked under *profile*: as it is, in its own mode, or with a rewrite.
 
     *generator*: its code-generator family; singlepass canonicalises by itself all but demote and
-    promote, which is the profile `cosmwasm`. *capabilities*: what it claims; `nan:canonical` means
-    a full canonical mode. *converts*: whether the module demotes or promotes floats at all; if
-    not, `canonical` and `cosmwasm` are one.
+    promote, which is the profile `cosmwasm`, and the reference evaluator always canonicalises all.
+    *capabilities*: what it claims; `nan:canonical` means a full canonical mode. *converts*:
+    whether the module demotes or promotes floats at all; if not, `canonical` and `cosmwasm` are
+    one. An engine whose NaNs stay as they are runs the module rewritten; one that would make more
+    of them canonical than the profile says is not asked.
     """
     if profile in {"exact", "free"}:
         return Asked(engine)
     mode = dict(engine.settings).get("nan")
     full = mode == "canonical" or (mode is None and "nan:canonical" in capabilities)
-    partial = generator == "singlepass"
-    if partial and mode is None and (profile == "cosmwasm" or not converts):
+    if generator == "singlepass" and mode is None and (profile == "cosmwasm" or not converts):
         return Asked(engine)
     if full and (profile != "cosmwasm" or not converts):
         settings = {**dict(engine.settings), "nan": "canonical"}
         return Asked(replace(engine, settings=tuple(sorted(settings.items()))))
-    if partial:
-        reason = "lets NaN bits through f32.demote_f64 and f64.promote_f32, which the module uses"
-    elif full:
+    if profile == "cosmwasm" and (mode == "canonical" or generator in _ALWAYS):
         reason = "makes NaNs canonical in f32.demote_f64 and f64.promote_f32 too; cosmwasm does not"
-    else:
-        reason = "has no mode in which the NaNs of arithmetic are canonical"
-    return Asked(None, f"{engine} {reason}: not asked under NaN profile {profile}")
+        return Asked(None, f"{engine} {reason}: not asked under NaN profile {profile}")
+    return Asked(engine, rewrite="cosmwasm" if profile == "cosmwasm" else "canonical")

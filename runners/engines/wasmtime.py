@@ -569,9 +569,17 @@ class PublicInstance(BaseInstance):
         Bits of an exported global.
         """
         exported = self.export(name, wasmtime.Global)
-        kind = exported.type if self.early else exported.type(self.store)
-        value = exported.value if self.early else exported.value(self.store)
-        return to_bits(value, str(kind.content))
+        kind = str((exported.type if self.early else exported.type(self.store)).content)
+        # Not by `value`: it gives a wrapper in place of a zero, and quiets NaNs of f32.
+        raw = ffi.wasm_val_t() if self.early else ffi.wasmtime_val_t()
+        if self.early:
+            ffi.wasm_global_get(exported._ptr, ctypes.byref(raw))
+        else:
+            context = self.store._context
+            context = context() if callable(context) else context
+            ffi.wasmtime_global_get(context, ctypes.byref(exported._global), ctypes.byref(raw))
+        width = 4 if kind in ("i32", "f32") else 8
+        return int.from_bytes(ctypes.string_at(ctypes.byref(raw.of), width), "little")
 
     def close(self):
         """
