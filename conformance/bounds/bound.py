@@ -1,0 +1,189 @@
+"""
+Bounds of one call: the proof proposes, the checker confirms, and only then there is a number.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+from conformance.bounds.certificate import Bound, Certificate, Cost, Input, Precondition
+from conformance.bounds.check.confirm import Confirmation, confirm
+from conformance.bounds.check.replaying.replay import Runner
+from conformance.bounds.prove.outcome import LoopBound, Obstacle
+from conformance.bounds.prove.prover import Prover
+from conformance.bounds.prove.solver import STEPS
+from conformance.gas.records import GasModel
+from conformance.wasm.module import Module
+from conformance.wasm.rewrite.errors import CannotRewriteError
+
+Kind = Literal["exact", "proved", "unknown"]
+Independence = Literal["proved", "refuted", "unknown"]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class GasAnswer:
+    """
+    What is known of the gas of every call that meets the precondition, under one model.
+    """
+
+    model: str
+    kind: Kind
+    bound: Bound | None
+    """None where nothing is proved."""
+    measured: tuple[int, ...] = ()
+    """By the checker, one for each input of the certificate."""
+    independence: Independence = "unknown"
+    """Whether all calls that return cost the same."""
+    witnesses: tuple[Input, ...] = ()
+    """Two inputs that cost differently, where independence is refuted."""
+
+    def sentence(self, assumptions: Sequence[str] = ()) -> str:
+        """
+        `exact 5`, `proved 3..5`, `proved 3..5 if ...`, or `unknown`.
+        """
+        if self.bound is None:
+            return "unknown"
+        if assumptions:
+            condition = " and ".join(assumptions)
+            return f"proved {self.bound.lo:,}..{self.bound.hi:,} if {condition}"
+        if self.kind == "exact":
+            return f"exact {self.bound.hi:,}"
+        return f"proved {self.bound.lo:,}..{self.bound.hi:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundReport:
+    """
+    All that is known of one call.
+    """
+
+    module: str
+    """SHA-256."""
+    precondition: Precondition
+    gas: tuple[GasAnswer, ...]
+    certificate: Certificate | None
+    """Confirmed by the checker; None where it was not, or there was none."""
+    confirmation: Confirmation | None
+    obstacles: tuple[Obstacle, ...]
+    loops: tuple[LoopBound, ...]
+    """What was proved of loops, also where the call as a whole has no bound."""
+    questions: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By part; no part of an answer."""
+    scripts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pages(self) -> int | None:
+        """
+        Most pages of linear memory, where proved.
+        """
+        return self.certificate.pages if self.certificate else None
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """
+        What the bounds rest on beside module and precondition.
+        """
+        return self.certificate.assumptions if self.certificate else ()
+
+    def functions(self, model: str) -> tuple[tuple[str, int, Cost], ...]:
+        """
+        (Summary, function, gas of one call of it) under one model.
+        """
+        if self.certificate is None:
+            return ()
+        return tuple(
+            (summary.name, summary.function, cost)
+            for summary in self.certificate.summaries
+            for cost in summary.costs
+            if cost.model == model
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """
+    When to stop looking.
+    """
+
+    steps: int = STEPS
+    """Of the solver, for each question, in its own units."""
+    stop: Callable[[], bool] = lambda: False
+    """Asked before each question."""
+
+
+def _quiet(part: str) -> None:
+    del part
+
+
+def bound(
+    module: Module, precondition: Precondition, inputs: Sequence[Input],
+    models: Sequence[GasModel], runner: Runner, *, budget: Budget | None = None,
+    progress: Progress = _quiet, guided: bool = True, scripts: bool = False,
+) -> BoundReport:  # fmt: skip
+    """
+    Bounds of the calls of a valid *module* that meet *precondition*, under all *models*.
+
+    *inputs* suggest candidates, and go into the certificate for the checker to run on *runner*.
+    Where the checker does not confirm, the answer is `unknown`, whatever the proof says.
+    """
+    allowed = budget or Budget()
+    began = time.perf_counter()
+    prover = Prover(
+        module, precondition, models, inputs, allowed.steps, allowed.stop, progress, guided, scripts
+    )
+    attempt = prover.run()
+    seconds = {"proof": time.perf_counter() - began}
+    obstacles = list(attempt.obstacles)
+    confirmation = None
+    if attempt.certificate is not None:
+        progress("checker")
+        began = time.perf_counter()
+        try:
+            confirmation = confirm(attempt.certificate, module, runner)
+        except CannotRewriteError as error:
+            obstacles.append(prover.refused_by_checker(f"replay: {error}"))
+        seconds["checker"] = time.perf_counter() - began
+    if confirmation is not None:
+        seconds["replay"] = confirmation.verdict.seconds.get("replay", 0.0)
+        obstacles += [
+            prover.refused_by_checker(f"{refusal.reason}: {refusal.sentence}")
+            for refusal in confirmation.refusals
+        ]
+    confirmed = confirmation is not None and confirmation.confirmed
+    certificate = attempt.certificate if confirmed else None
+    return BoundReport(
+        module=module.sha256,
+        precondition=precondition,
+        gas=tuple(_answer(model, certificate, confirmation, inputs) for model in models),
+        certificate=certificate,
+        confirmation=confirmation,
+        obstacles=tuple(obstacles),
+        loops=attempt.loops,
+        questions=attempt.questions,
+        seconds=seconds,
+        scripts=attempt.scripts,
+    )
+
+
+def _answer(
+    model: GasModel, certificate: Certificate | None, confirmation: Confirmation | None,
+    inputs: Sequence[Input],
+) -> GasAnswer:  # fmt: skip
+    if certificate is None or confirmation is None or confirmation.replay is None:
+        return GasAnswer(model.id, "unknown", None)
+    found = next(item for item in certificate.bounds if item.model == model.id)
+    measured = tuple(confirmation.replay.measured.get(model.id, ()))
+    if found.lo == found.hi:
+        return GasAnswer(model.id, "exact", found, measured, "proved")
+    if len(measured) == len(inputs):
+        for one, other in combinations(range(len(inputs)), 2):
+            if measured[one] != measured[other]:
+                witnesses = (inputs[one], inputs[other])
+                return GasAnswer(model.id, "proved", found, measured, "refuted", witnesses)
+    return GasAnswer(model.id, "proved", found, measured)

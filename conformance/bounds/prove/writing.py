@@ -1,0 +1,339 @@
+"""
+Writes what was proved as a certificate: texts, duals, costs of callees first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from conformance.bounds.certificate import (
+    ENTRY,
+    Bound,
+    Bytes,
+    Certificate,
+    Cost,
+    Cut,
+    Dual,
+    FlowFact,
+    Input,
+    Measure,
+    Multiplier,
+    Precondition,
+    Price,
+    Reading,
+    Recursion,
+    Stack,
+    Summary,
+    Table,
+    Weight,
+)
+from conformance.bounds.check.semantics.layout import Edge
+from conformance.bounds.prove.minimise import Ranking
+from conformance.bounds.prove.obligations import Fact
+from conformance.bounds.prove.prices import Row, Solution, System, solve
+from conformance.bounds.prove.subject import RETURN, FunctionProof, Subject
+from conformance.bounds.prove.tables import Constants
+from conformance.bounds.prove.terms import Term, text
+from conformance.gas.charges import Charges, function_charges
+from conformance.gas.errors import RefusedOperatorError
+from conformance.gas.records import GasModel
+from conformance.wasm.calls import call_graph
+
+Missing = list[tuple[int, int, str]]
+"""(Function, instruction, sentence) of what could not be written."""
+
+
+def summary_name(function: int) -> str:
+    """
+    The name of a function's summary.
+    """
+    return f"f{function}"
+
+
+@dataclass(slots=True)
+class Writer:
+    """
+    One certificate in the making.
+    """
+
+    subject: Subject
+    ranking: Ranking
+    models: Sequence[GasModel]
+    precondition: Precondition
+    inputs: Sequence[Input]
+    constants: Constants
+    shadow: tuple[int, int] | None = None
+    missing: Missing = field(default_factory=list)
+    costs: dict[tuple[int, str], Cost] = field(default_factory=dict)
+    used: dict[str, None] = field(default_factory=dict)
+    """Tables that some expression names."""
+
+    def certificate(self) -> Certificate | None:
+        """
+        The certificate; None, and `missing` filled, where a part has no bound.
+        """
+        order = [
+            function
+            for group in call_graph(self.subject.image.module).order
+            for function in group
+            if function in self.subject.functions
+        ]
+        summaries = []
+        for function in order:
+            summary = self._summary(self.subject.functions[function])
+            if summary is None:
+                return None
+            summaries.append(summary)
+        return self._assembled(summaries, order)
+
+    def _assembled(self, summaries: Sequence[Summary], order: Sequence[int]) -> Certificate:
+        subject, module = self.subject, self.subject.image.module
+        depth, words = self.stack(order)
+        shadow = self.shadow or (None, 0)
+        tables = tuple(Table(name, *subject.terms.tables[name]) for name in sorted(self.used))
+        most = self.precondition.most_pages
+        assumptions = (
+            (f"the host refuses memory beyond {most} pages",) if most < 65536 else ()  # noqa: PLR2004 - all that 32 bits can address
+        )
+        return Certificate(
+            module=module.sha256,
+            models=tuple(model.id for model in self.models),
+            precondition=self.precondition,
+            entry=summary_name(subject.entry),
+            summaries=tuple(reversed(summaries)),
+            bounds=tuple(self.bound(model) for model in self.models),
+            pages=subject.most_pages,
+            stack=Stack(depth, words, shadow[0], shadow[1]),
+            regions=tuple(Bytes(start, end) for start, end in self.constants.spans),
+            tables=tables,
+            assumptions=assumptions,
+            inputs=tuple(self.inputs),
+        )
+
+    def bound(self, model: GasModel) -> Bound:
+        """
+        The whole call: the entry's gas, and what granted pages cost.
+        """
+        subject = self.subject
+        cost = self.costs[subject.entry, model.id]
+        price = 0
+        for function in subject.functions:
+            for term in self._charges(function, model).dynamic:
+                if term.kind == "pages-granted":
+                    price = max(price, term.price or 0)
+        grown = price * max(0, subject.most_pages - subject.image.pages)
+        high = self._whole(subject.entry, cost) + grown
+        return Bound(model.id, cost.lo, high, 0, high)
+
+    def _charges(self, function: int, model: GasModel) -> Charges:
+        module = self.subject.image.module
+        return function_charges(module, function - module.imported_functions, model)
+
+    def _whole(self, function: int, cost: Cost) -> int:
+        """
+        The most gas of a call from outside, all activations of a recursive function included.
+        """
+        potential = self.subject.potentials.get(function)
+        return cost.hi if potential is None else cost.hi * potential[1]
+
+    def stack(self, order: Sequence[int]) -> tuple[int, int]:
+        """
+        Deepest activations and words of frames, without recursion.
+        """
+        deepest: dict[int, tuple[int, int]] = {}
+        for function in order:
+            layout = self.subject.functions[function].layout
+            below = [deepest[f] for f in self.subject.image.called(function) if f in deepest]
+            _, times = self.subject.potentials.get(function, (None, 1))
+            depth = times + max((d for d, _ in below), default=0)
+            own = times * (len(layout.locals) + layout.deepest)
+            words = own + max((w for _, w in below), default=0)
+            deepest[function] = (depth, words)
+        return deepest[self.subject.entry]
+
+    # -------------------------------------------------------------------------- one function
+
+    def _summary(self, proof: FunctionProof) -> Summary | None:
+        holds = self.subject.holds
+        cuts = []
+        for cut in proof.layout.cuts:
+            texts = [self._text(term) for term in holds.get((proof.function, cut), ())]
+            kept = tuple(dict.fromkeys(t for t in texts if t is not None))
+            if kept or cut == ENTRY:
+                cuts.append(Cut(cut, kept))
+        promised = [self._text(term) for term in holds.get((proof.function, RETURN), ())]
+        rows, facts = self.facts(proof)
+        costs = []
+        for model in self.models:
+            cost = self.cost(proof, model, rows)
+            if cost is None:
+                return None
+            self.costs[proof.function, model.id] = cost
+            costs.append(cost)
+        reads = tuple(
+            Reading(at, number)
+            for (function, at), number in sorted(self.constants.regions.items())
+            if function == proof.function
+        )
+        return Summary(
+            name=summary_name(proof.function),
+            function=proof.function,
+            cuts=tuple(cuts),
+            costs=tuple(costs),
+            facts=tuple(facts),
+            ensures=tuple(t for t in promised if t is not None),
+            recursion=self._recursion(proof),
+            reads=reads,
+        )
+
+    def _recursion(self, proof: FunctionProof) -> Recursion | None:
+        found = self.subject.potentials.get(proof.function)
+        if found is None:
+            return None
+        terms, (potential, most) = self.subject.terms, found
+        left = self._text(terms.two("sub", potential, terms.const(potential.width, 1))) or ""
+        measure = tuple(Measure(cut, left) for cut in proof.layout.cuts if cut != ENTRY)
+        return Recursion(self._text(potential) or "", measure, most)
+
+    def _text(self, term: Term) -> str | None:
+        found = text(term)
+        if found is not None:
+            self.used.update(
+                (name, None) for name in self.subject.terms.tables if f"(lookup {name} " in found
+            )
+        return found
+
+    def facts(self, proof: FunctionProof) -> tuple[list[Row], list[FlowFact]]:
+        """
+        The flow facts of a function, as rows and as records.
+        """
+        rows, records = [], []
+        for loop, facts in sorted(self.ranking.get(proof.function, {}).items()):
+            for fact in facts:
+                counted = {loop, *fact.also}
+                edges = [
+                    edge
+                    for edge in sorted(proof.layout.edges)
+                    if edge[1] - 1 in counted and edge[0] != edge[1] - 1
+                ]
+                name = f"{fact.kind}-{loop}"
+                if fact.around is not None:
+                    name += f"-in-{fact.around}"
+                rows.append(self._row(name, fact, edges))
+                records.append(self._record(name, fact, edges))
+        return rows, records
+
+    @staticmethod
+    def _row(name: str, fact: Fact, edges: Sequence[Edge]) -> Row:
+        per = frozenset([(fact.of, fact.of + 1)])
+        weights = dict.fromkeys(edges, fact.weight)
+        return Row(name, fact.kind == "least", weights, fact.bound, per)
+
+    def _record(self, name: str, fact: Fact, edges: Sequence[Edge]) -> FlowFact:
+        measure = tuple(
+            Measure(cut, self._text(term) or "") for cut, term in sorted(fact.measure.items())
+        )
+        return FlowFact(
+            name=name,
+            kind=fact.kind,
+            scope="entry",
+            weights=tuple(Weight(source, target, fact.weight) for source, target in edges),
+            bound=fact.bound,
+            measure=measure,
+            of=fact.of,
+        )
+
+    def cost(self, proof: FunctionProof, model: GasModel, rows: Sequence[Row]) -> Cost | None:
+        """
+        Gas of one function under one model, with the prices that prove it.
+        """
+        try:
+            charges = self._charges(proof.function, model)
+        except RefusedOperatorError as error:
+            self.missing.append((proof.function, ENTRY, str(error)))
+            return None
+        for term in charges.dynamic:
+            if term.kind != "pages-granted":
+                sentence = f"{model.id} charges by {term.kind}, which is not bounded here"
+                self.missing.append((proof.function, term.place, sentence))
+                return None
+        solutions: dict[bool, Solution] = {}
+        for least in (True, False):
+            gas, stops = self.gas(proof, charges, model, least=least)
+            system = System(proof.layout, charges.entry, gas, rows, stops)
+            found = solve(system, least=least)
+            if found is None and least:
+                found = Solution(0, {}, {})
+            if found is None:
+                sentence = f"the flow facts give no bound under {model.id}"
+                self.missing.append((proof.function, ENTRY, sentence))
+                return None
+            solutions[least] = found
+        least_side, most_side = solutions[True], solutions[False]
+        return Cost(
+            model.id, max(0, least_side.bound), most_side.bound, _dual(least_side), _dual(most_side)
+        )
+
+    def gas(
+        self, proof: FunctionProof, charges: Charges, model: GasModel, *, least: bool
+    ) -> tuple[dict[int, int], frozenset[int]]:
+        """
+        Gas of each block, callees included, and the blocks at whose calls a run may end.
+        """
+        image = self.subject.image
+        found: dict[int, int] = {}
+        stops = set()
+        for first, last in proof.layout.blocks.items():
+            total = 0
+            for at in range(first, last + 1):
+                total += charges.before[at]
+                called = sorted(
+                    {c.function for r in proof.regions.values() for c in r.calls if c.at == at}
+                )
+                costs = [
+                    (cost.lo, self._whole(function, cost))
+                    for function in called
+                    if function != proof.function
+                    for cost in (self.costs[function, model.id],)
+                ]
+                if proof.function in called:
+                    costs.append((0, 0))
+                if costs:
+                    total += min(low for low, _ in costs) if least else max(h for _, h in costs)
+                    if proof.layout.code[at].opcode.name == "call_indirect" or any(
+                        self.subject.holds.get((f, RETURN)) for f in called
+                    ):
+                        stops.add(first)
+            found[first] = total
+        del image
+        return found, frozenset(stops)
+
+
+def _dual(solution: Solution) -> Dual:
+    prices = tuple(
+        Price(at, _rational(price)) for at, price in sorted(solution.prices.items()) if price
+    )
+    factors = tuple(
+        Multiplier(name, _rational(value))
+        for name, value in sorted(solution.multipliers.items())
+        if value
+    )
+    return Dual(prices, factors)
+
+
+def _rational(value: Fraction) -> str:
+    return str(value)
+
+
+def write(
+    subject: Subject, ranking: Mapping[int, Mapping[int, Sequence[Fact]]],
+    models: Sequence[GasModel], precondition: Precondition, inputs: Sequence[Input],
+    constants: Constants, shadow: tuple[int, int] | None = None,
+) -> tuple[Certificate | None, Missing]:  # fmt: skip
+    """
+    The certificate of what was proved, and what is missing where there is none.
+    """
+    writer = Writer(subject, ranking, models, precondition, inputs, constants, shadow)
+    return writer.certificate(), writer.missing
