@@ -10,7 +10,7 @@ MODEL ?= vectors/models/digits-mlp-tanh
 CAMPAIGN ?= kill-points
 WORKERS ?= 2
 
-.PHONY: help setup engines certify test lint types nightly bench docs clean
+.PHONY: help setup engines certify test lint types nightly liars tables bench docs clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -42,6 +42,13 @@ types: setup  ## mypy --strict
 
 nightly: engines  ## long campaigns, resumable: CAMPAIGN=kill-points
 	@$(BIN)/python -m pytest -n $(WORKERS) -q -m nightly -k "$(subst -,_,$(CAMPAIGN))"
+
+liars: engines  ## lying engines: class, who is named, cases until caught
+	@PYTHONPATH=.:tests/weavegate $(BIN)/python tests/weavegate/liar_table.py
+
+tables: engines  ## tables of docs/ made anew, by running
+	@$(BIN)/python -m benchmarks.operators --out docs/operators.md
+	@$(BIN)/python -m benchmarks.bounds --out docs/bounds.md
 
 bench: engines  ## ratios measured side by side, medians
 	@$(BIN)/python -m benchmarks

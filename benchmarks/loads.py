@@ -57,7 +57,7 @@ LOADS = {
     for load in (
         Load(
             name="small",
-            folder=MODELS / "bench-mlp-16-32-10",
+            folder=MODELS / "bench-mlp-16-52-10",
             inputs=32_768,
             quick_inputs=8_192,
             pair_targets=(

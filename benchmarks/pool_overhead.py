@@ -29,7 +29,7 @@ from runners.records import Budget, Call, Level, Node
 from runners.status import Status
 
 HERE = Path(__file__).parents[1]
-SMALL = HERE / "vectors" / "bench" / "bench-mlp-16-32-10"
+SMALL = HERE / "vectors" / "bench" / "bench-mlp-16-52-10"
 LARGE = HERE / "vectors" / "bench" / "bench-mlp-784-128-10"
 ROUNDS = 7
 

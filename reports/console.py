@@ -197,6 +197,19 @@ def _allowance(console: Console, item: AllowanceReport) -> None:
     _indented(console, text)
 
 
+def _allowances(console: Console, report: Report, *, verbose: bool) -> None:
+    """
+    Those that bear on the verdict in full; those that were merely not needed as one line.
+    """
+    unmet = [item for item in report.allowances if item.state == "not met"]
+    for item in report.allowances:
+        if verbose or item.state != "not met":
+            _allowance(console, item)
+    if unmet and not verbose:
+        words = f"{count(len(unmet), 'allowance')} about these nodes not met: no finding is theirs"
+        _indented(console, Text(f"{words} (--verbose and the reports list them)", style="dim"))
+
+
 def _closing(console: Console, report: Report) -> None:
     verdict = headline(report)
     console.print()
@@ -205,9 +218,11 @@ def _closing(console: Console, report: Report) -> None:
     console.print(text, soft_wrap=True)
 
 
-def print_report(report: Report, console: Console) -> None:
+def print_report(report: Report, console: Console, *, verbose: bool = False) -> None:
     """
     Print a report on *console*, whose width and colour system decide how it looks.
+
+    *verbose* lists the allowances too that no finding met.
     """
     _subject(console, report)
     _heading(console, "Verdicts")
@@ -225,8 +240,7 @@ def print_report(report: Report, console: Console) -> None:
         _unobserved(console, report)
     if report.allowances:
         _heading(console, f"Allowances, judged as of {visible(report.as_of)}")
-        for entry in report.allowances:
-            _allowance(console, entry)
+        _allowances(console, report, verbose=verbose)
     if report.run.unstable:
         _heading(console, "Unstable: crashed once, not again")
         for text in report.run.unstable:
@@ -240,10 +254,14 @@ def print_report(report: Report, console: Console) -> None:
     _closing(console, report)
 
 
-def console_text(report: Report, *, width: int = 80, colour: bool = False) -> str:
+def console_text(
+    report: Report, *, width: int = 80, colour: bool = False, verbose: bool = False
+) -> str:
     """
     Write the report as text of at most *width* columns, command lines and the last line excepted.
 
     Without *colour* there are no escape sequences: what a pipe gets.
     """
-    return printed(lambda console: print_report(report, console), width=width, colour=colour)
+    return printed(
+        lambda console: print_report(report, console, verbose=verbose), width=width, colour=colour
+    )

@@ -140,7 +140,9 @@ def print_finding(console: Console, item: FindingReport) -> None:
         body = Text(text) if isinstance(text, str) else text
         console.print(Padding(body, (0, 0, 0, 2)))
 
-    put(f"{visible(item.id)}, entry {shortened(finding.call.entry, 60)}, "
+    # An id is copied as a whole: it stands on a line of its own, and no width breaks it.
+    console.print(Text(f"  {visible(item.id)}"), soft_wrap=True)
+    put(f"entry {shortened(finding.call.entry, 60)}, "
         f"NaN profile {visible(finding.nan)}, instances {visible(finding.policy)}")  # fmt: skip
     put(f"blame: {blame_words(item)}")
     if item.allowed_by:

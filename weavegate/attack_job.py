@@ -20,6 +20,7 @@ from runners.launch import Launch
 from runners.pool import Pool
 from runners.records import Node
 from weavegate.attacking import Attacked, Attacker
+from weavegate.control_table import table_lines
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import Participant, choose
 from weavegate.residue import no_residue, residue_findings
@@ -123,6 +124,7 @@ def run_controls(
         output.say(f"  {run.control.folder}: must be {must}, is {_was(run)}")
         output.say(f"    on {', '.join(run.attacked.result.nodes) or 'no node'}")
         output.say(textwrap.indent(_folded(run.sentence), "    "))
+    output.say("\n".join(["", *table_lines(runs), ""]))
     wrong = [run for run in runs if not run.right]
     if wrong:
         output.say(f"{len(wrong)} of {len(runs)} controls do not do their part")

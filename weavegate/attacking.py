@@ -107,6 +107,14 @@ def targets_of(subject: Subject, seed: int, most: int | None) -> tuple[Target, .
     )
 
 
+def seats_to_attack(nodes: Sequence[Participant], *, quick: bool) -> list[int]:
+    """
+    Places of the nodes that are attacked: a quick run leaves out interpreters if there are others.
+    """
+    seats = [seat for seat, item in enumerate(nodes) if not (quick and item.sampled)]
+    return seats or list(range(len(nodes)))
+
+
 @dataclass(frozen=True, slots=True)
 class Attacker:
     """
@@ -133,8 +141,7 @@ class Attacker:
         return [self._one(scenario) for scenario in scenarios()]
 
     def _one(self, scenario: Scenario) -> Attacked:
-        seats = [s for s, p in enumerate(self.nodes) if not (self.quick and p.sampled)]
-        seats = seats or list(range(len(self.nodes)))
+        seats = seats_to_attack(self.nodes, quick=self.quick)
         subject, budget = self.subject, budget_of(self.subject)
         targets = targets_of(subject, self.seed, QUICK_ENTRIES if self.quick else None)
         nodes = tuple(self.nodes[seat].node for seat in seats)

@@ -21,25 +21,24 @@ from reports.json_report import json_text
 from reports.junit import junit_xml
 from reports.model import Report
 from weavegate.attack_job import explain, list_scenarios, run_controls
+from weavegate.bound_command import bound_command
 from weavegate.certify import EFFORTS, Options, certify
+from weavegate.check_bound_command import check_bound_command
+from weavegate.dry_run_output import plan_only
 from weavegate.engines_job import install_engines, print_engines
-from weavegate.exits import Exit, WeavegateError, plainly
+from weavegate.exits import EXIT_HELP, Exit, WeavegateError, plainly
 from weavegate.findings_files import write_atomically
+from weavegate.fuzz_command import fuzz_command
+from weavegate.gas_command import gas_command, gas_models_command
 from weavegate.init_job import draft
+from weavegate.inspect_command import inspect_command
 from weavegate.progress import ticking
 from weavegate.replay_job import replay
 from weavegate.run_job import run_once
 from weavegate.simulate_job import Options as SimulateOptions
 from weavegate.simulate_job import run_simulation
 from weavegate.terminal import Output
-
-_EXITS = """
-\b
-Exit status: 0 pass; 1 findings or a negative verdict; 2 wrong usage or
-unreadable input; 3 could not decide (quorum, an engine that is not to be had
-here); 130 interrupted.
-"""
-
+from weavegate.validate_command import validate_command
 
 _SENTENCE = 2000
 """Most characters of an error; a sentence that quotes a name of megabytes helps nobody."""
@@ -100,7 +99,7 @@ def _usage(error: click.ClickException) -> str:
     return sentence if context is None else f"{sentence}: see `{context.command_path} --help`"
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_HELP)
 @click.version_option(package_name="weavegate")
 def main() -> None:
     """
@@ -137,7 +136,7 @@ _ENGINE = click.option(
 )
 
 
-@main.command("certify", epilog=_EXITS)
+@main.command("certify", epilog=EXIT_HELP)
 @click.argument("module", type=_PATH)
 @click.option("--manifest", type=_PATH, help="The manifest, if it is not model.toml beside MODULE.")
 @_ENGINE
@@ -161,7 +160,12 @@ _ENGINE = click.option(
     help="Judge expiries on this day, such as 2026-12-31 [default: today].",
 )
 @click.option("--again", is_flag=True, help="Run what is stored as well, to find flaky engines.")
-def certify_command(module: Path, out: Path | None, **given: Any) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be run and what it costs, no more.")
+@click.option("--json", "as_json", is_flag=True, help="The report, or the plan, as JSON.")
+@click.option("--verbose", is_flag=True, help="List the allowances too that nothing met.")
+def certify_command(
+    module: Path, out: Path | None, *, dry_run: bool, as_json: bool, verbose: bool, **given: Any
+) -> None:
     """
     Certify MODULE: the same bits on every engine, and the right ones.
 
@@ -175,18 +179,24 @@ def certify_command(module: Path, out: Path | None, **given: Any) -> None:
       weavegate certify model.wasm --manifest model.toml --expect rows.npz --out certified
       weavegate certify MODEL --engine wasmtime --engine wasmer/llvm --engine pywasm
       weavegate certify MODEL --effort release --seed 7 --as-of 2026-12-31
+      weavegate certify MODEL --effort release --dry-run
     """  # noqa: D301 - click looks for the backspace itself
     target = out or Path("weavegate-out") / (
         module.resolve().stem if module.suffix else module.resolve().name
     )
     command = shlex.join(["weavegate", *sys.argv[1:]])
     options = Options(argument=module, out=target, command=command, **given)
+    if dry_run:
+        click.get_current_context().exit(plan_only(options, Output(), as_json=as_json))
     with ticking(Output(stderr=True)) as ticker:
         report = certify(options, ticker)
     write_reports(target, report)
     console = Output()
-    print_report(report, console)
-    console.say(f"reports: {visible(str(target))}/report.html, report.json, junit.xml")
+    if as_json:
+        console.say(json_text(report).rstrip("\n"))
+    else:
+        print_report(report, console, verbose=verbose)
+        console.say(f"reports: {visible(str(target))}/report.html, report.json, junit.xml")
     click.get_current_context().exit(report.exit_code)
 
 
@@ -202,7 +212,7 @@ def write_reports(folder: Path, report: Report) -> None:
         write_atomically(folder / name, text.encode())
 
 
-@main.command("run", epilog=_EXITS)
+@main.command("run", epilog=EXIT_HELP)
 @click.argument("module", type=_PATH)
 @click.option("--input", "input_file", type=_PATH, required=True, metavar="BITS.json",
               help='{"entry": NAME, "input": ["f64:3ff8000000000000", ...]}')  # fmt: skip
@@ -223,7 +233,7 @@ def run_command(**given: Any) -> None:
     click.get_current_context().exit(run_once(Output(), **given))
 
 
-@main.command("replay", epilog=_EXITS)
+@main.command("replay", epilog=EXIT_HELP)
 @click.argument("finding", type=_PATH)
 @click.option("--module", type=_PATH, help="The module, if it is not beside the finding.")
 @_ENGINE
@@ -241,7 +251,7 @@ def replay_command(**given: Any) -> None:
     click.get_current_context().exit(replay(Output(), **given))
 
 
-@main.command("attack", epilog=_EXITS)
+@main.command("attack", epilog=EXIT_HELP)
 @click.option("--list", "as_list", is_flag=True, help="All scenarios, a line each.")
 @click.option("--explain", "name", metavar="SCENARIO", help="Its page, and its controls.")
 @click.option("--run", "controls", is_flag=True, help="Put every scenario to its controls.")
@@ -289,7 +299,7 @@ def _powers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
         raise click.BadParameter(message) from error
 
 
-@main.command("simulate", epilog=_EXITS)
+@main.command("simulate", epilog=EXIT_HELP)
 @click.option("--nodes", type=int, default=4, show_default=True, help="Validators, all different.")
 @click.option("--blocks", type=int, default=50, show_default=True, help="Height of the last one.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: a fresh one, printed.")
@@ -314,7 +324,7 @@ def simulate_command(**given: Any) -> None:
     click.get_current_context().exit(run_simulation(SimulateOptions(**given), Output()))
 
 
-@main.command("init", epilog=_EXITS)
+@main.command("init", epilog=EXIT_HELP)
 @click.argument("module", type=_PATH)
 @click.option(
     "--write", is_flag=True, help="Write model.toml beside MODULE instead of printing it."
@@ -334,7 +344,7 @@ def init_command(module: Path, *, write: bool) -> None:
     Output().say(draft(module, write=write).rstrip("\n"))
 
 
-@main.group("engines", invoke_without_command=True, epilog=_EXITS)
+@main.group("engines", invoke_without_command=True, epilog=EXIT_HELP)
 @click.pass_context
 def engines_group(context: click.Context) -> None:
     """
@@ -349,7 +359,7 @@ def engines_group(context: click.Context) -> None:
         print_engines(Output())
 
 
-@engines_group.command("install", epilog=_EXITS)
+@engines_group.command("install", epilog=EXIT_HELP)
 @click.argument("engines", nargs=-1, metavar="[ENGINE]...")
 @click.option("--core", is_flag=True, help="The three core engines.")
 @click.option("--again", is_flag=True, help="Make the environment anew: the old one is damaged.")
@@ -367,3 +377,12 @@ def install_command(engines: tuple[str, ...], *, core: bool, again: bool) -> Non
         message = "name an engine, such as wasmtime@17.0.0, or give --core"
         raise click.UsageError(message)
     install_engines(engines, core=core, again=again, say=lambda text: click.echo(text, err=True))
+
+
+main.add_command(fuzz_command)
+main.add_command(inspect_command)
+main.add_command(validate_command)
+main.add_command(check_bound_command)
+main.add_command(gas_command)
+main.add_command(gas_models_command)
+main.add_command(bound_command)

@@ -20,6 +20,7 @@ from runners.instances import cases_per_instance
 from runners.pool import Pool
 from runners.records import Identity, Level, Node
 from runners.status import Status
+from weavegate.rewriting import Rewrites
 
 MOST_LATE: Final = 3
 """Cases of one entry that may time out on a node before its other blocks are not run any more."""
@@ -80,6 +81,8 @@ class Executor:
     flaky: list[Flaky] = field(default_factory=list)
     keys: list[tuple[BlockKey, Level]] = field(default_factory=list)
     """Every key that was asked for, for the digest of a run's evidence."""
+    rewrites: Rewrites = field(default_factory=Rewrites)
+    """What some seats run in place of a module."""
     unstable: list[str] = field(default_factory=list)
     """Crashes that did not repeat, one sentence each: shown, never judged."""
 
@@ -128,6 +131,7 @@ class Executor:
             block,
             self.nodes[seat],
             self.identities[seat],
+            self.rewrites.name(seat),
             case_sha256=digests[id(block)],
         )
         self.keys.append((key, block.level))
@@ -152,11 +156,10 @@ class Executor:
             return Done(task, stored.outcome, key, 0, 0)
         if given_up:
             return Done(task, _unrun(task.block), key, len(task.block), 0)
-        rows: NDArray[np.int64] | None = None
-        if stored is not None and cases_per_instance(self.nodes[task.seat].policy) == 1:
-            rows = stored.missing
+        rows = rows_left(stored, self.nodes[task.seat].policy)
         block = task.block if rows is None else subset(task.block, rows)
-        ticket = self.pool.submit(task.seat, task.module_sha256, block)
+        given = self.rewrites.module(self.pool, task.seat, task.module_sha256)
+        ticket = self.pool.submit(task.seat, given, block)
         return _Flying(ticket, task, key, rows, None if stored is None else stored.outcome)
 
     def _land(self, flight: _Flying, outcome: BlockOutcome, busy_ns: int) -> Done:
@@ -217,6 +220,19 @@ class _Flying:
     key: BlockKey
     rows: NDArray[np.int64] | None
     stored: BlockOutcome | None
+
+
+def rows_left(stored: Stored | None, policy: str) -> NDArray[np.int64] | None:
+    """
+    The rows of a block that are still to be run; None: all of them.
+
+    An instance that is reused has to see its cases from the first one on.
+    """
+    if stored is None:
+        return None
+    if stored.complete or cases_per_instance(policy) == 1:
+        return stored.missing
+    return None
 
 
 def _unrun(block: CaseBlock) -> BlockOutcome:

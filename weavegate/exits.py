@@ -8,6 +8,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Final
 
 from conformance.differential.allowances import BadAllowanceError
 from conformance.differential.corpus import BadCorpusError
@@ -15,6 +16,7 @@ from conformance.differential.profiles import BadShapeError
 from conformance.evidence.errors import EvidenceError, EvidenceFullError, EvidenceUnwritableError
 from conformance.fidelity.errors import BadSemanticsError, BentFpuError
 from conformance.fidelity.expectations import BadExpectationsError
+from conformance.gas.errors import UnknownGasModelError
 from conformance.manifest.calls import UnknownEntryError
 from conformance.manifest.errors import BadManifestError, BadSubjectError, BadTableError
 from conformance.wasm.errors import BadModuleError
@@ -28,6 +30,14 @@ from runners.interpreters import MissingInterpreterError
 from runners.markers import InstallError
 from runners.pool import WorkerLostError, WorkerStartError
 from runners.records import BadEngineIdError
+
+EXIT_HELP: Final = """
+\b
+Exit status: 0 pass; 1 findings or a negative verdict; 2 wrong usage or
+unreadable input; 3 could not decide (quorum, an engine that is not to be had
+here); 130 interrupted.
+"""
+"""What every command says about its exit status, as click lays it out."""
 
 
 class Exit(IntEnum):
@@ -62,6 +72,7 @@ _USAGE = (
     BadAllowanceError, BadBitsError, BadCorpusError, BadEngineIdError, BadExpectationsError,
     BadManifestError, BadModuleError, BadPolicyError, BadSemanticsError, BadShapeError,
     BadSubjectError, BadTableError, BatchTooLargeError, UnknownEngineError, UnknownEntryError,
+    UnknownGasModelError,
 )  # fmt: skip
 _UNDECIDED = (
     BentFpuError, InstallError, MissingEngineError, MissingInterpreterError, NoArtifactError,

@@ -50,6 +50,18 @@ class RunRecord:
         self.served[seat] = self.served.get(seat, 0) + len(done.outcome) - done.ran
 
 
+def tasks_of(module_sha256: str, nodes: Sequence[Participant], corpus: Corpus) -> list[Task]:
+    """
+    Which node sees which block: interpreters see no bulk.
+    """
+    return [
+        Task(seat, place, module_sha256, part.block)
+        for place, part in enumerate(corpus.blocks)
+        for seat, node in enumerate(nodes)
+        if part.stratum is not Stratum.BULK or not node.sampled
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """
@@ -97,12 +109,7 @@ class Judge:
         """
         Which node sees which block.
         """
-        return [
-            Task(seat, place, self.subject.sha256, part.block)
-            for place, part in enumerate(corpus.blocks)
-            for seat, node in enumerate(self.nodes)
-            if part.stratum is not Stratum.BULK or not node.sampled
-        ]
+        return tasks_of(self.subject.sha256, self.nodes, corpus)
 
     def _voice(self, seat: int, done: Done, rows: NDArray[np.int64] | None) -> Voice:
         participant = self.nodes[seat]

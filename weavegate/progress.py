@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from weavegate.certify import Ticker
+from weavegate.ticker import Ticker
 
 
 @contextmanager

@@ -12,11 +12,14 @@ import msgspec
 from rich.console import Console
 
 from attacks.records import Breach
+from conformance.differential.bisection import FirstDifference
 from conformance.differential.outcomes import outcome_at
 from conformance.differential.records import Finding, FindingClass, Observed
 from conformance.evidence.store import EvidenceStore
 from conformance.manifest.locate import locate
+from conformance.wasm.decode import decode
 from reports.console_findings import print_finding
+from reports.escapes import visible
 from reports.model import FindingReport
 from runners.catalog import Catalog
 from runners.environments import Environments
@@ -24,11 +27,13 @@ from runners.launch import Launch
 from runners.pool import Pool
 from runners.records import Node
 from weavegate.attack_replay import replay_attack
+from weavegate.bisecting import bisected
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
 from weavegate.findings_files import find_module, read_finding, replay_line
 from weavegate.probing import fpu_probe
 from weavegate.replaying import Replay, replay_node, run_replay
+from weavegate.rewriting import keeping, rewrites_of
 from weavegate.subject import read_module
 
 
@@ -50,17 +55,23 @@ def replay(
         else _named_module(module, record)
     )
     nodes = _nodes(record, engines, launches)
+    if engines:
+        known, profile = decode(data), record.nan
+        nodes = [(keeping(n, la, known, profile), la) for n, la in nodes]  # type: ignore[arg-type]
+    difference = None
     if record.kind is FindingClass.RESIDUE:
         breaches = replay_attack(record, nodes, data)
         differs, shown = bool(breaches), _as_attacked(record, breaches, nodes)
     else:
-        result = _run(record, nodes, data)
+        result, difference = _run(record, nodes, data)
         differs, shown = result.differs, _as_seen(record, result, nodes)
     print_finding(
         console,
         FindingReport(id=record.id, finding=shown, file=str(finding), replay=replay_line(finding)),
     )
     if differs:
+        if difference is not None:
+            console.print(f"first difference: {visible(str(difference))}", soft_wrap=True)
         console.print("the finding shows again")
         return int(Exit.FINDINGS)
     console.print("the finding does not show: these nodes no longer do what it says")
@@ -100,9 +111,11 @@ def _nodes(
     ]
 
 
-def _run(record: Finding, nodes: Sequence[tuple[Node, Launch]], data: bytes) -> Replay:
+def _run(
+    record: Finding, nodes: Sequence[tuple[Node, Launch]], data: bytes
+) -> tuple[Replay, FirstDifference | None]:
     """
-    Run the history, without keeping evidence of it.
+    Run the history, without keeping evidence of it; if it shows, find the operator that differs.
     """
     with (
         tempfile.TemporaryDirectory(prefix="weavegate-") as folder,
@@ -112,8 +125,35 @@ def _run(record: Finding, nodes: Sequence[tuple[Node, Launch]], data: bytes) -> 
         identities = pool.identities()
         pool.add_module(record.module_sha256, data)
         # Two processes of one node have one key: neither is served what the other did.
-        executor = Executor(pool, store, [node for node, _ in nodes], identities, again=True)
-        return run_replay(record, nodes, executor, range(len(nodes)))
+        rewrites = rewrites_of(nodes, decode(data), record.nan)  # type: ignore[arg-type]
+        asked = [node for node, _ in nodes]
+        executor = Executor(pool, store, asked, identities, again=True, rewrites=rewrites)
+        result = run_replay(record, nodes, executor, range(len(nodes)))
+        apart = _apart(record, result)
+        if not result.differs or not apart:
+            return result, None
+        seen = _as_seen(record, result, nodes)
+        seats = {node.label(): seat for seat, node in enumerate(asked)}
+        return result, bisected(seen, data, pool, seats, rewrites.by_seat, apart)
+
+
+def _apart(record: Finding, result: Replay) -> list[str]:
+    """
+    Labels of the nodes that are named; where none is, of the first that is not like node 0.
+    """
+    labels = [node.label() for node, _ in result.outcomes]
+    named = [label for label in labels if label in record.blame.nodes]
+    if named:
+        return named
+    (_, first), *others = result.outcomes
+    last = len(result.block) - 1
+    for node, outcome in others:
+        pairs = [(first.status, outcome.status), (first.outputs, outcome.outputs)]
+        if first.globals is not None and outcome.globals is not None:
+            pairs.append((first.globals, outcome.globals))
+        if any((one[last] != two[last]).any() for one, two in pairs):
+            return [node.label()]
+    return []
 
 
 def _as_seen(record: Finding, result: Replay, nodes: Sequence[tuple[Node, Launch]]) -> Finding:

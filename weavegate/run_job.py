@@ -56,7 +56,7 @@ def run_once(
     Run the case and print; 1 when nodes differ, else 0.
     """
     subject = load_subject(module, manifest)
-    block = _block(subject, input_file)
+    block = read_case(subject, input_file)
     catalog = Catalog.load()
     nodes = choose(engines, "fresh", catalog, Environments(catalog))
     limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
@@ -82,9 +82,9 @@ def run_once(
     return int(Exit.FINDINGS if result.disagreements else Exit.PASS)
 
 
-def _block(subject: Subject, path: Path) -> CaseBlock:
+def read_case(subject: Subject, path: Path) -> CaseBlock:
     """
-    The case as a block of one.
+    The case that a file describes, as a block of one; raises WeavegateError.
     """
     try:
         given = msgspec.json.decode(path.read_bytes(), type=InputFile)

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 import conformance
 import reports
+from conformance.bounds.certificate import Certificate
+from conformance.bounds.taint_run import TaintResult
 from conformance.differential.records import Allowance, Finding
 from conformance.evidence.export import ExportedBlock
 from conformance.evidence.keys import BlockKey
 from conformance.manifest.records import Judge, Manifest, RunPart, Semantics
+from conformance.wasm.survey import Survey
+from reports.acceptance import Validation
+from reports.dry_run import DryRun
+from reports.gas import GasReport
 from reports.model import Report
 from runners import schema
 
@@ -33,14 +39,17 @@ ROOMS: Final[dict[Path, tuple[type[Struct], ...]]] = {
     _folder_of(str(conformance.__file__)): (
         Allowance,
         BlockKey,
+        Certificate,
         ExportedBlock,
         Finding,
         Judge,
         Manifest,
         RunPart,
         Semantics,
+        Survey,
+        TaintResult,
     ),
-    _folder_of(str(reports.__file__)): (Report,),
+    _folder_of(str(reports.__file__)): (DryRun, GasReport, Report, Validation),
 }
 """Folder of schemas -> the public records of that room."""
 

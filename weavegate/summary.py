@@ -12,6 +12,7 @@ import numpy as np
 from conformance.differential.corpus import Corpus, CorpusSize
 from conformance.differential.findings import JudgedBlock
 from conformance.differential.sampling import rate_below
+from conformance.wasm.rewrite.nans import rewrite_id
 from reports.model import (
     AllowanceReport,
     FindingReport,
@@ -101,7 +102,7 @@ def node_reports(
                 families=participant.launch.families,
                 identity=identity,
                 role="sample" if participant.sampled else "all cases",
-                reason="an interpreter: edge and sampled cases" if participant.sampled else "",
+                reason=_role_reason(participant),
                 cases_result=levels[Level.RESULT],
                 cases_state=levels[Level.STATE],
                 cases_full=levels[Level.FULL],
@@ -120,6 +121,16 @@ def node_reports(
         for missing in absent
     ]
     return tuple(reports)
+
+
+def _role_reason(participant: Participant) -> str:
+    """
+    Why a node sees a sample only, and whether it runs the module rewritten.
+    """
+    reasons = ["an interpreter: edge and sampled cases"] if participant.sampled else []
+    if participant.rewrite is not None:
+        reasons.append(f"runs the module rewritten ({rewrite_id(participant.rewrite)})")
+    return "; ".join(reasons)
 
 
 def strengths(record: RunRecord) -> tuple[Strength, ...]:

@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 from conformance.evidence.errors import (
     BadEvidenceError,
+    EvidenceHeldError,
     EvidenceUnwritableError,
+    translate,
     translated,
 )
 
@@ -25,6 +27,9 @@ APPLICATION_ID: Final = 0x57474556
 """`WGEV` in the file's header: this is an evidence file of weavegate."""
 SCHEMA_VERSION: Final = 1
 """Kept as `user_version`; a file of a higher one was written by a newer weavegate."""
+
+NOTICE_MS: Final = 500
+"""Whoever waits longer than this for another process is to know it; a commit takes far less."""
 
 # `row_sha256` covers what no other digest does, so that damage anywhere is found.
 _SCHEMA: Final = (
@@ -105,6 +110,7 @@ class Database:
         busy_ms: int = 60_000,
         before_commit: Callable[[], None] = _nothing,
         after_commit: Callable[[], None] = _nothing,
+        waits: Callable[[bool], None] | None = None,
     ) -> None:
         """
         Open the file at *path*, creating it unless *read_only*; see `EvidenceStore.open`.
@@ -112,6 +118,8 @@ class Database:
         self.path = path
         self._before_commit = before_commit
         self._after_commit = after_commit
+        self._busy_ms = busy_ms
+        self._waits = waits
         self._lock = threading.RLock()
         if not path.parent.is_dir():
             message = f"{path.parent} is no folder: create it or name another evidence file"
@@ -166,7 +174,7 @@ class Database:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         # SQLite opens a file without write rights all the same, and would fail at the first block.
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         self._connection.execute("ROLLBACK")
         if max_pages is not None:
             self._connection.execute(f"PRAGMA max_page_count = {int(max_pages)}")
@@ -237,7 +245,30 @@ class Database:
             self._after_commit()
 
     def _begin(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
+        """
+        Take the lock for writing; who waits for long is told before, and when it is over.
+        """
+        if self._waits is None or self._busy_ms <= NOTICE_MS:
+            self._connection.execute("BEGIN IMMEDIATE")
+            return
+        self._wait_at_most(NOTICE_MS)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not isinstance(translate(error, self.path), EvidenceHeldError):
+                raise
+        else:
+            return
+        finally:
+            self._wait_at_most(self._busy_ms)
+        self._waits(True)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self._waits(False)
+
+    def _wait_at_most(self, milliseconds: int) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:

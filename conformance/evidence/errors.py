@@ -37,6 +37,12 @@ class EvidenceUnwritableError(EvidenceError):
     """
 
 
+class EvidenceHeldError(EvidenceUnwritableError):
+    """
+    Another process holds the file, and did so for longer than this one was to wait.
+    """
+
+
 _GROWTH = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -65,7 +71,7 @@ def translate(error: sqlite3.Error, path: Path) -> EvidenceError:
             f"another evidence file; what was stored before is intact"
         )
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return EvidenceUnwritableError(
+        return EvidenceHeldError(
             f"{path} is held by another process: wait until it is done or name another evidence "
             f"file"
         )

@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import msgspec
 import numpy as np
 
 from conformance.evidence import content, rows
@@ -15,7 +16,9 @@ from conformance.evidence.answers import Deviant, Put, PutKind, Stored
 from conformance.evidence.blobs import get_blob, put_blob
 from conformance.evidence.check import verify_file
 from conformance.evidence.database import Database
+from conformance.evidence.errors import BadEvidenceError
 from conformance.evidence.export import export_lines
+from conformance.evidence.keys import BlockKey
 from conformance.evidence.summary import block_digest, sliced_union
 from runners.records import canonical_json
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from conformance.evidence.content import Known
-    from conformance.evidence.keys import BlockKey
     from conformance.evidence.rows import StoredRow
     from runners.blocks import BlockOutcome
     from runners.records import Level
@@ -53,13 +55,15 @@ class EvidenceStore:
         busy_ms: int = 60_000,
         before_commit: Callable[[], None] | None = None,
         after_commit: Callable[[], None] | None = None,
+        waits: Callable[[bool], None] | None = None,
     ) -> Self:
         """
         Open the evidence file at *path*, creating it if there is none.
 
         *max_pages* caps the file in pages of 4096 bytes. *read_only* never writes to it. *busy_ms*
         is how long to wait for another process that writes. The hooks are called inside every
-        write transaction just before it commits, and just after it did.
+        write transaction just before it commits, and just after it did. *waits* hears True when
+        another process has held the file for half a second, and False when the wait is over.
 
         Raises BadEvidenceError (not evidence, newer, damaged), EvidenceUnwritableError (rights,
         or held by another process for too long), EvidenceFullError (no room for a new file).
@@ -69,7 +73,14 @@ class EvidenceStore:
         hooks = {"before_commit": before_commit, "after_commit": after_commit}
         given = {name: hook for name, hook in hooks.items() if hook is not None}
         return cls(
-            Database(Path(path), max_pages=max_pages, read_only=read_only, busy_ms=busy_ms, **given)
+            Database(
+                Path(path),
+                max_pages=max_pages,
+                read_only=read_only,
+                busy_ms=busy_ms,
+                waits=waits,
+                **given,
+            )
         )
 
     def __enter__(self) -> Self:
@@ -177,6 +188,23 @@ class EvidenceStore:
                 stored = self._rows(connection, key)
                 total.update(block_digest(connection, self._database.path, stored, level))
         return total.hexdigest()
+
+    def keys_of(self, module_sha256: str) -> tuple[BlockKey, ...]:
+        """
+        All keys under which anything is known of a module, sorted.
+
+        Raises BadEvidenceError when a key is damaged.
+        """
+        with self._database.snapshot() as connection:
+            found = connection.execute(
+                "SELECT key FROM block_keys WHERE id IN (SELECT key_id FROM outcomes)"
+            ).fetchall()
+        try:
+            keys = [msgspec.json.decode(text, type=BlockKey) for (text,) in found]
+        except msgspec.DecodeError as error:
+            message = f"{self._database.path}: a key is damaged: name another evidence file"
+            raise BadEvidenceError(message) from error
+        return tuple(sorted(key for key in keys if key.module_sha256 == module_sha256))
 
     def _rows(self, connection: sqlite3.Connection, key: BlockKey) -> list[StoredRow]:
         found = connection.execute(

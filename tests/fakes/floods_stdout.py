@@ -1,5 +1,5 @@
 """
-Prints `mib` MiB on standard output when it runs the culprit.
+Prints `mib` MiB on standard output, or on descriptor number `on`, when it runs the culprit.
 """
 
 import sys
@@ -9,10 +9,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from honest import Honest, main, write
 
+LINE = b"all work and no play" * 52429
+
 
 class FloodsStdout(Honest):
     def misbehave(self, batch, row):
-        write(1, b"all work and no play" * (int(self.parameters["mib"]) * 52429))
+        for _ in range(int(self.parameters["mib"])):
+            write(int(self.parameters.get("on", 1)), LINE)
 
 
 if __name__ == "__main__":

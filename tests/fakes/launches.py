@@ -8,6 +8,8 @@ import hashlib
 import sys
 from pathlib import Path
 
+import msgspec
+
 from runners.launch import Launch
 from runners.records import EngineId, Families, Node
 
@@ -54,4 +56,37 @@ def toy_launch() -> Launch:
         argv=(sys.executable, "-I", "-S", "-B", "-c", program),
         worker_sha256=hashlib.sha256(program.encode()).hexdigest(),
         artifact_sha256="",
+    )
+
+
+_LIES = """
+import sys
+
+sys.path.insert(0, sys.argv.pop(1))
+
+from adapter import Engine
+from loop import main
+
+
+class Liar(Engine):
+    def open(self, module, fuel, pooled):
+        instance = super().open(module, fuel, pooled)
+        told = instance.fuel_used
+        instance.fuel_used = lambda: told() + 1
+        return instance
+
+
+sys.exit(main(Liar, sys.argv[1:]))
+"""
+
+
+def overspending(launch: Launch) -> Launch:
+    """
+    A real engine behind its real worker, whose meter shows one unit too many.
+    """
+    *python, worker = launch.argv
+    return msgspec.structs.replace(
+        launch,
+        argv=(*python, "-c", _LIES, worker),
+        worker_sha256=hashlib.sha256(_LIES.encode()).hexdigest(),
     )

@@ -71,3 +71,30 @@ def test_the_last_line_is_the_verdict_with_its_exit_code() -> None:
         report = build()
         last = console_text(report).splitlines()[-1]
         assert re.match(rf"(PASS|FINDINGS|UNDECIDED) \(exit {report.exit_code}\)  ", last)
+
+
+def test_allowances_that_nothing_met_are_one_line_unless_all_is_asked_for() -> None:
+    report = SAMPLES["allowed"]()
+    used = report.allowances[0]
+    unmet = tuple(
+        msgspec.structs.replace(
+            used,
+            state="not met",
+            allowance=msgspec.structs.replace(used.allowance, reason=f"reason {n}"),
+        )
+        for n in range(7)
+    )
+    report = msgspec.structs.replace(report, allowances=(*unmet, used))
+    brief, full = console_text(report), console_text(report, verbose=True)
+    assert "7 allowances about these nodes not met" in brief
+    assert "reason 3" not in brief
+    assert " ".join(used.allowance.reason.split()[:4]) in brief
+    assert [f"reason {n}" in full for n in range(7)] == [True] * 7
+    assert "not met: no finding" not in full
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_the_id_of_a_finding_is_never_broken(width: int) -> None:
+    report = value_red()
+    shown = console_text(report, width=width).splitlines()
+    assert f"  {report.findings[0].id}" in shown

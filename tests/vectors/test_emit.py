@@ -91,17 +91,17 @@ LEAF_BEFORE = {
         ("c-tree", LEAF_BEFORE, "node 1 must come before its children"),
         ("c-tree", LEAF_BEFORE | {"left": integers(-1)}, "differ in length"),
         (
-            "c-drawn-perceptron",
+            "zig-drawn-perceptron",
             {"sizes": integers(2, 3, 4), "seed": integers(1), "bound": reals([0.3])},
             "is not 2\\^-n",
         ),
         (
-            "c-drawn-perceptron",
+            "zig-drawn-perceptron",
             {"sizes": integers(2, 3), "seed": integers(1), "bound": reals([0.5])},
             "three `sizes`",
         ),
         (
-            "c-drawn-perceptron",
+            "zig-drawn-perceptron",
             {"sizes": integers(2, 3, 4), "seed": integers(1), "bound": reals([0.5, 0.25])},
             "holds 2 numbers",
         ),

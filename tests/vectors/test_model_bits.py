@@ -27,8 +27,11 @@ TRAINED = [folder for folder in FOLDERS if folder.parent.name == "models"]
 SLOW = {"digits-cnn", "digits-transformer", "bench-mlp-784-128-10"}
 """Whose oracle takes milliseconds a row."""
 
+MOST_BYTES = {"bench-mlp-784-128-10": 8 * (785 * 128 + 129 * 10) + 10_000}
+"""Of a module larger than those meant for a chain: its weights are data, eight bytes each."""
+
 ORDERS = {
-    "bench-mlp-16-32-10": ("for i in range(columns):", "for i in range(columns - 1, -1, -1):"),
+    "bench-mlp-16-52-10": ("for i in range(columns):", "for i in range(columns - 1, -1, -1):"),
     "diabetes-gradient-boosting": ("range(60)", "range(59, -1, -1)"),
     "diabetes-ridge": ("range(10)", "range(9, -1, -1)"),
     "diabetes-svr-rbf": ("for j in range(VECTORS):", "for j in range(VECTORS - 1, -1, -1):"),
@@ -178,7 +181,7 @@ def test_manifest_and_module_belong_together(folder: Path) -> None:
     assert run.output is not None
     assert table(folder, "held_out.json", "inputs").count == np.prod(run.input.shape)
     assert table(folder, "expected.json", "expected").count == np.prod(run.output.shape)
-    assert len(module) < 200_000
+    assert len(module) < MOST_BYTES.get(folder.name, 200_000)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)

@@ -59,6 +59,12 @@ def test_all_controls_do_their_part_on_the_core_engines() -> None:
     assert "attacks/leaks-scratch: must be caught, is caught" in result.stdout
     assert "attacks/wipes-scratch: must be passed, is passed" in result.stdout
     assert "all 2 controls do their part" in result.stdout
+    rows = [line.split() for line in result.stdout.splitlines() if line.startswith("| secret")]
+    assert {(row[3], row[5], row[9]) for row in rows} == {
+        ("leaks-scratch", "caught", "caught"),
+        ("wipes-scratch", "passed", "passed"),
+    }
+    assert len({row[7] for row in rows}) == 3
 
 
 @pytest.mark.engines
@@ -73,6 +79,11 @@ def test_a_control_that_is_not_what_it_must_be_is_red(
     assert "attacks/leaks-scratch: must be caught, is passed" in said
     assert "attacks/wipes-scratch: must be passed, is caught" in said
     assert "2 of 2 controls do not do their part" in said
+    rows = [line.split() for line in said.splitlines() if line.startswith("| secret")]
+    assert [(row[3], row[5], row[9]) for row in rows] == [
+        ("leaks-scratch", "caught", "passed"),
+        ("wipes-scratch", "passed", "caught"),
+    ]
 
 
 def test_a_node_that_cannot_be_asked_is_no_proof(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,4 +91,7 @@ def test_a_node_that_cannot_be_asked_is_no_proof(capsys: pytest.CaptureFixture[s
     assert run_controls(Output(), launches=dying) == Exit.FINDINGS
     said = capsys.readouterr().out
     assert "must be passed, is not asked" in said
+    assert [line.split()[-2] for line in said.splitlines() if line.startswith("| secret")] == [
+        "asked"
+    ] * 2
     assert "2 of 2 controls do not do their part" in said

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from product_subject import SEMANTICS, Product
 from witnesses import SMALL, honest, label, options, witness
 
 from conformance.differential.records import FindingClass
+from conformance.evidence import database
 from conformance.evidence.store import EvidenceStore
 from reports.model import Report
 from runners.bits import parse_bytes
-from weavegate.certify import certify
+from weavegate.certify import SILENT, certify
 
 ROWS = tuple((1.0 + i / 64, 1.5) for i in range(40))
 CULPRIT = 1.25
@@ -176,3 +179,32 @@ def test_a_worker_killed_from_outside_changes_nothing_but_the_run_block(tmp_path
     assert disturbed.exit_code == 0
     with EvidenceStore.open(evidence, read_only=True) as store:
         assert store.verify() == verified(tmp_path / "out")
+
+
+# ------------------------------------------------------------------- a file that is held
+
+
+def test_waiting_for_a_file_that_another_run_holds_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "NOTICE_MS", 5)
+    given = options(PLAIN.write(tmp_path / "s"), tmp_path / "out", honest("aa", "bb", "cc"))
+    certify(given)
+    holder = sqlite3.connect(tmp_path / "out" / "evidence.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("waiting for "):
+            holder.execute("ROLLBACK")
+
+    assert certify(given, replace(SILENT, say=say)).exit_code == 0
+    holder.close()
+    assert said[:2] == [
+        f"waiting for {tmp_path}/out/evidence.sqlite, which another process is writing to",
+        "running",
+    ]
+    said.clear()
+    certify(given, replace(SILENT, say=said.append))
+    assert not [text for text in said if text.startswith("waiting")]

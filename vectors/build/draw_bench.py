@@ -9,7 +9,7 @@ import numpy as np
 from vectors.build import training
 
 ROWS = 16
-MODELS = {"bench-mlp-16-32-10": (16, 32, 10, 2**-2), "bench-mlp-784-128-10": (784, 128, 10, 2**-4)}
+MODELS = {"bench-mlp-16-52-10": (16, 52, 10, 2**-2), "bench-mlp-784-128-10": (784, 128, 10, 2**-4)}
 """Inputs, hidden units, outputs, bound of the weights."""
 
 

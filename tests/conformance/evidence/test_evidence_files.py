@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from evidence_samples import key, outcome
 
+from conformance.evidence import database as database_room
 from conformance.evidence.answers import PutKind
 from conformance.evidence.database import APPLICATION_ID, SCHEMA_VERSION
 from conformance.evidence.errors import (
     BadEvidenceError,
     EvidenceFullError,
+    EvidenceHeldError,
     EvidenceUnwritableError,
 )
 from conformance.evidence.store import EvidenceStore
@@ -236,6 +238,37 @@ def test_a_file_held_too_long_is_one_sentence(tmp_path: Path) -> None:
                 with pytest.raises(EvidenceUnwritableError, match="held by another process"):
                     EvidenceStore.open(path, busy_ms=0)
             assert other.put(key(1), Level.FULL, outcome([1])).kind is PutKind.NEW
+
+
+def test_who_waits_for_another_process_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_room, "NOTICE_MS", 5)
+    path = tmp_path / "evidence.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    heard: list[bool] = []
+
+    def waits(begun: bool) -> None:  # noqa: FBT001 - the store gives it so
+        heard.append(begun)
+        if begun and lets_go:
+            holder.execute("ROLLBACK")
+
+    lets_go = True
+    with EvidenceStore.open(path, waits=waits) as store:
+        # Nobody holds it, nobody is told.
+        assert (store.put(key(), Level.FULL, outcome([1])).kind, heard) == (PutKind.NEW, [])
+        holder.execute("BEGIN IMMEDIATE")
+        assert store.put(key(1), Level.FULL, outcome([1])).kind is PutKind.NEW
+        assert heard == [True, False]
+        holder.execute("BEGIN IMMEDIATE")
+        EvidenceStore.open(path, waits=waits).close()
+        assert heard == [True, False] * 2
+    lets_go = False
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(EvidenceHeldError, match="held by another process"):
+        EvidenceStore.open(path, waits=waits, busy_ms=20)
+    assert heard == [True, False] * 3
+    holder.close()
 
 
 def test_a_reader_sees_one_state_while_another_writes(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import struct
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 from evidence_samples import LEVELS, equal, key, outcome
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from conformance.evidence.answers import Deviant, PutKind
 from conformance.evidence.content import digests, known, sliced
+from conformance.evidence.errors import BadEvidenceError
 from conformance.evidence.store import EvidenceStore
 from runners.records import Level
 from runners.status import Status
@@ -51,6 +53,20 @@ def test_what_is_put_comes_back_bit_by_bit(store: EvidenceStore, level: Level) -
     assert found.complete
     assert equal(found.outcome, given_outcome)
     assert store.lookup(key(1), level) is None
+
+
+def test_the_keys_of_a_module_are_those_with_outcomes(store: EvidenceStore) -> None:
+    other = msgspec.structs.replace(key(), module_sha256="ff" * 32)
+    for each in (key(2), key(1), other):
+        store.put(each, Level.RESULT, outcome([1]))
+    store.put_deviants(key(3), outcome([1]), [0])
+    assert store.keys_of(key().module_sha256) == tuple(sorted((key(1), key(2))))
+    assert store.keys_of(other.module_sha256) == (other,)
+    assert store.keys_of("ee" * 32) == ()
+    with store.database.transaction() as connection:
+        connection.execute("UPDATE block_keys SET key = 'none'")
+    with pytest.raises(BadEvidenceError, match="a key is damaged"):
+        store.keys_of(key().module_sha256)
 
 
 @pytest.mark.parametrize("asked", LEVELS)

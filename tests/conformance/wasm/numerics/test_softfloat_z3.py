@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 
 import pytest
-import z3  # type: ignore[import-untyped]
+import z3
 
 from conformance.wasm.numerics.results import AnyNan, Exact, Trap
 from conformance.wasm.numerics.scalar import WIDTH_BITS, apply

@@ -1,0 +1,344 @@
+"""
+`weavegate bound`: state the call, prove, let the checker confirm, hold it against limits.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from conformance.admission.chains import Chain, read_chain
+from conformance.admission.fitting import Fit, Loading, ProvedCall, SdkGas, fits, sdk_gas
+from conformance.bounds.bound import BoundReport, Budget, bound
+from conformance.bounds.certificate import (
+    BadCertificateError,
+    Certificate,
+    Range,
+    read_certificate,
+    write_certificate,
+)
+from conformance.bounds.check.replaying.engine import Engine
+from conformance.bounds.precondition import CannotStateError, Stated, grows, state, state_bare
+from conformance.bounds.taint import NoTaintRunError
+from conformance.bounds.taint_run import TaintResult, taint_run
+from conformance.gas.errors import RefusedOperatorError
+from conformance.gas.load import gas_model, newest
+from conformance.gas.records import GasModel
+from conformance.manifest.calls import build_call
+from conformance.manifest.locate import locate
+from conformance.manifest.read import read_manifest
+from conformance.wasm.module import Module
+from runners.catalog import Catalog
+from runners.cell import CellLimits
+from runners.environments import Environments
+from runners.pool import Pool
+from weavegate.exits import Exit, WeavegateError
+from weavegate.nodes import choose
+from weavegate.subject import read_module
+
+_WINDOW_PAGES: Final = 2048
+_CHAINS: Final = Path(__file__).resolve().parent.parent / "vectors" / "chains"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    What the command line asks for.
+    """
+
+    module: Path
+    manifest: Path | None = None
+    entry: str = ""
+    arguments: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    emit: Path | None = None
+    smt: Path | None = None
+    against: Path | None = None
+    chain: str | None = None
+    loading: Loading = "unpinned"
+    message_bytes: int = 0
+    max_sdk_gas: int | None = None
+    budget: int | None = None
+    engine: str = "wasmtime"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """
+    What differs from an earlier certificate under one model.
+    """
+
+    model: str
+    what: str
+    """`call`, or the name of a function's summary."""
+    before: tuple[int, int] | None
+    after: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundDone:
+    """
+    The answer to the command.
+    """
+
+    report: BoundReport
+    names: dict[str, str]
+    """Summary -> name of its function."""
+    chain: Chain | None = None
+    sdk: SdkGas | None = None
+    fits: tuple[Fit, ...] = ()
+    moved: tuple[Moved, ...] | None = None
+    interrupted: bool = False
+    taints: tuple[TaintResult, ...] = ()
+    """Taint runs, where the proof leaves open whether gas depends on the input."""
+    written: tuple[str, ...] = field(default=())
+
+    @property
+    def exit_code(self) -> Exit:
+        """
+        130 after Ctrl-C, 1 for a limit that is exceeded, 3 where something asked is unknown.
+        """
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        if any(fit.answer == "exceeds" for fit in self.fits):
+            return Exit.FINDINGS
+        asked_unknown = self.fits and self.fits[0].answer == "unknown"
+        if asked_unknown or any(answer.bound is None for answer in self.report.gas):
+            return Exit.UNDECIDED
+        return Exit.PASS
+
+
+def run_bound(asked: Asked, errors: Console) -> BoundDone:
+    """
+    The whole job; raises WeavegateError, and errors that `plainly` knows.
+    """
+    located = locate(asked.module, asked.manifest, need_manifest=False)
+    data, _, module = read_module(located.wasm_path)
+    chain = None if asked.chain is None else _chain(asked.chain)
+    if chain is None and asked.max_sdk_gas is not None:
+        sentence = "--max-sdk-gas needs --chain: its register turns VM gas into SDK gas"
+        raise WeavegateError(sentence, Exit.USAGE)
+    models = _models(asked, chain)
+    before = None if asked.against is None else _certificate(asked.against)
+    stated = _state(asked, located.manifest_path, module)
+    catalog = Catalog.load()
+    (node,) = choose([asked.engine], "fresh", catalog, Environments(catalog))
+    pages = module.memory_limits[0] if module.memory_limits else 0
+    limits = CellLimits(data_mib=2048 + (pages + _WINDOW_PAGES) // 16)
+    with Pool([(node.node, node.launch)], limits=limits) as pool, _stopping(asked) as stopped:
+        report = bound(
+            module, stated.precondition, stated.inputs, models,
+            Engine(pool, pages + _WINDOW_PAGES),
+            budget=Budget(stop=stopped), progress=_progress(errors), scripts=asked.smt is not None,
+        )  # fmt: skip
+        taints = tuple(_taints(asked, located.manifest_path, module, stated, report, pool, models))
+    names = {
+        summary.name: module.function_name(summary.function)
+        for summary in (report.certificate.summaries if report.certificate else ())
+    }
+    found, gas = _fitting(asked, chain, report, len(data))
+    return BoundDone(
+        report, names, chain, gas, found,
+        None if before is None else tuple(_moved(before, report)),
+        stopped.interrupted, taints, tuple(_write(asked, report)),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------ what is asked
+
+
+def _models(asked: Asked, chain: Chain | None) -> list[GasModel]:
+    models = [gas_model(name) for name in dict.fromkeys(asked.models)]
+    if chain is not None and chain.gas_model.value is not None:
+        own = gas_model(chain.gas_model.value)
+        if own.id not in [model.id for model in models]:
+            models.append(own)
+    return models or [newest()]
+
+
+def _state(asked: Asked, manifest_path: Path | None, module: Module) -> Stated:
+    try:
+        if manifest_path is not None and not asked.arguments:
+            return state(read_manifest(manifest_path), module, asked.entry, asked.seed)
+        if not asked.entry:
+            sentence = "there is no manifest: name an exported function with --entry"
+            raise WeavegateError(sentence, Exit.USAGE)
+        ranges = tuple(_range(text) for text in asked.arguments)
+        return state_bare(module, asked.entry, ranges)
+    except CannotStateError as error:
+        raise WeavegateError(str(error), Exit.USAGE) from error
+
+
+def _range(text: str) -> Range:
+    low, _, high = text.partition("..")
+    try:
+        numbers = [int(part, 0) for part in (low, high or low)]
+    except ValueError:
+        numbers = [1, 0]
+    if not 0 <= numbers[0] <= numbers[1] < 1 << 64:
+        sentence = f"{text!r} is no range of bit patterns, such as 0..48 or 0x3ff0000000000000"
+        raise WeavegateError(sentence, Exit.USAGE)
+    return Range(numbers[0], numbers[1])
+
+
+def _chain(name: str) -> Chain:
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = _CHAINS / f"{name}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in _CHAINS.glob("*.toml")))
+            sentence = f"there is no chain file {name!r}: name a .toml, or one of {known}"
+            raise WeavegateError(sentence, Exit.USAGE)
+    return read_chain(path)
+
+
+def _certificate(path: Path) -> Certificate:
+    try:
+        return read_certificate(path.read_bytes())
+    except OSError as error:
+        sentence = f"{path}: cannot be read: {error.strerror}"
+        raise WeavegateError(sentence, Exit.USAGE) from error
+    except BadCertificateError as error:
+        raise WeavegateError(f"{path}: {error}", Exit.USAGE) from error
+
+
+class _Stop:
+    """
+    Whether to stop: after a number of questions, or when somebody pressed Ctrl-C.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        self.most, self.asked, self.interrupted = most, 0, False
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.interrupted or (self.most is not None and self.asked > self.most)
+
+
+@contextmanager
+def _stopping(asked: Asked) -> Iterator[_Stop]:
+    stop = _Stop(asked.budget)
+
+    def interrupt(*_: Any) -> None:
+        if stop.interrupted:
+            raise KeyboardInterrupt
+        stop.interrupted = True
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _progress(errors: Console) -> Any:
+    def tell(part: str) -> None:
+        if errors.is_terminal:
+            errors.print(f"{part:<60}", end="\r")
+        else:
+            errors.print(part)
+
+    return tell
+
+
+# ----------------------------------------------------------------------------- what is found
+
+
+def _taints(
+    asked: Asked, manifest_path: Path | None, module: Module, stated: Stated,
+    report: BoundReport, pool: Pool, models: Sequence[GasModel],
+) -> Iterator[TaintResult]:  # fmt: skip
+    """
+    One taint run for each model under which independence is neither proved nor refuted.
+    """
+    unsettled = {answer.model for answer in report.gas if answer.independence == "unknown"}
+    if manifest_path is None or asked.arguments or not unsettled or not stated.inputs:
+        return
+    exports = [export.name for export in module.exports if export.kind == "memory"]
+    entry = stated.precondition.entry
+    call = build_call(
+        read_manifest(manifest_path), (), exports[0] if exports else None,
+        grows=grows(module), entry=entry,
+    )  # fmt: skip
+    given = stated.inputs[-1]
+    row = b"".join(value.to_bytes(8, "little") for value in given.arguments)
+    if call.input is not None:
+        row = b"".join(bytes.fromhex(part.data) for part in given.memory)
+    for model in models:
+        if model.id in unsettled:
+            try:
+                yield taint_run(pool, 0, module, call, model, row)
+            except (NoTaintRunError, RefusedOperatorError):
+                # Then independence stays unknown, as the answer says.
+                continue
+
+
+def _fitting(
+    asked: Asked, chain: Chain | None, report: BoundReport, size: int
+) -> tuple[tuple[Fit, ...], SdkGas | None]:
+    """
+    The call against a chain's limits.
+    """
+    if chain is None:
+        return (), None
+    own = None if chain.gas_model.value is None else gas_model(chain.gas_model.value).id
+    bounds = [a.bound for a in report.gas if a.model == own and a.bound is not None]
+    # A module without imports makes no host call; its entry is called raw, without a message.
+    call = ProvedCall(
+        vm_gas=bounds[0].any_hi if bounds else None,
+        host_gas=0 if not asked.message_bytes else None,
+        pages=report.pages,
+        module_bytes=size,
+        message_bytes=asked.message_bytes,
+        loading=asked.loading,
+    )
+    return fits(call, chain, asked.max_sdk_gas), sdk_gas(call, chain)
+
+
+def _moved(before: Certificate, report: BoundReport) -> Iterator[Moved]:
+    """
+    Bounds of the call and of functions that are not what they were.
+    """
+    after = report.certificate
+    pairs: dict[tuple[str, str], list[tuple[int, int] | None]] = {}
+    for place, certificate in enumerate((before, after)):
+        if certificate is None:
+            continue
+        rows = [(item.model, "call", item.lo, item.hi) for item in certificate.bounds]
+        rows += [
+            (cost.model, summary.name, cost.lo, cost.hi)
+            for summary in certificate.summaries
+            for cost in summary.costs
+        ]
+        for model, what, low, high in rows:
+            pairs.setdefault((model, what), [None, None])[place] = (low, high)
+    for (model, what), (old, new) in sorted(pairs.items()):
+        if old != new:
+            yield Moved(model, what, old, new)
+
+
+def _write(asked: Asked, report: BoundReport) -> Iterator[str]:
+    """
+    Write the certificate and the scripts; yields sentences about it.
+    """
+    try:
+        if asked.emit is not None and report.certificate is not None:
+            asked.emit.write_bytes(write_certificate(report.certificate))
+            yield f"certificate: {asked.emit}"
+        elif asked.emit is not None:
+            yield f"no certificate was confirmed, so {asked.emit} was not written"
+        if asked.smt is not None:
+            asked.smt.mkdir(parents=True, exist_ok=True)
+            for name, script in report.scripts.items():
+                (asked.smt / name).write_text(script, encoding="utf-8")
+            yield f"{len(report.scripts)} obligations as SMT-LIB in {asked.smt}"
+    except OSError as error:
+        sentence = f"{error.filename}: cannot be written: {error.strerror}"
+        raise WeavegateError(sentence, Exit.USAGE) from error

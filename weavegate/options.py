@@ -1,0 +1,42 @@
+"""
+What the user asked `weavegate certify` for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from conformance.differential.corpus import QUICK, RELEASE, CorpusSize
+from runners.launch import Launch
+from weavegate.shrinking import MOST_FINDINGS
+
+EFFORTS: dict[str, CorpusSize] = {"quick": QUICK, "release": RELEASE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """
+    What the user asked for.
+    """
+
+    argument: Path
+    out: Path
+    manifest: Path | None = None
+    engines: tuple[str, ...] = ()
+    launches: tuple[tuple[Launch, bool], ...] = ()
+    """Workers beyond the catalogue, and whether they see a sample only."""
+    expect: Path | None = None
+    nan: str | None = None
+    effort: str = "quick"
+    seed: int = 0
+    as_of: date | None = None
+    allowances: Path | None = None
+    evidence: Path | None = None
+    evidence_pages: int | None = None
+    again: bool = False
+    command: str = "weavegate certify"
+    size: CorpusSize | None = None
+    shrink_most: int = MOST_FINDINGS
+    """Red findings that are shrunk, the first ones."""
