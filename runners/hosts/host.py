@@ -1,0 +1,113 @@
+"""
+What a host is: it is given one import call at a time and answers, looking into memory if it must.
+
+An answer is a generator of steps, so that the seat that serves a worker never waits for one: it
+sends a step to the worker, and resumes the answer with the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import NamedTuple, Protocol
+
+from runners.bits import ValueType
+
+
+class HostCall(NamedTuple):
+    """
+    One call of an imported function.
+    """
+
+    module: str
+    name: str
+    parameters: tuple[ValueType, ...]
+    results: tuple[ValueType, ...]
+    arguments: tuple[int, ...]
+    """Bits, zero-extended, one for each parameter."""
+
+
+class Peek(NamedTuple):
+    """
+    Read the guest's memory; the answer is resumed with the bytes.
+    """
+
+    address: int
+    size: int
+
+
+class Poke(NamedTuple):
+    """
+    Write the guest's memory; the answer is resumed with None.
+    """
+
+    address: int
+    data: bytes
+
+
+class Reenter(NamedTuple):
+    """
+    Call an export of the guest; the answer is resumed with the results' bits.
+    """
+
+    export: str
+    arguments: tuple[int, ...]
+
+
+Step = Peek | Poke | Reenter
+StepReply = bytes | tuple[int, ...] | None
+Answer = Generator[Step, StepReply, tuple[int, ...]]
+"""Returns the call's results as bits, one for each result type."""
+
+
+class HostStopError(Exception):
+    """
+    The host refuses to go on: the call ends as `trapped(host error)`; the text says why.
+    """
+
+
+class OutOfBoundsError(HostStopError):
+    """
+    Thrown into an answer whose peek or poke lies outside the guest's memory.
+    """
+
+
+class ReentryError(HostStopError):
+    """
+    Thrown into an answer whose re-entry trapped or was not possible.
+    """
+
+
+class Host(Protocol):
+    """
+    Answers the calls of one case. A new one is made for each case, so that no case sees another.
+    """
+
+    def answer(self, call: HostCall) -> Answer:
+        """
+        Answer a call; raises HostStopError to end the case.
+        """
+        ...
+
+    def ended(self) -> str | None:
+        """
+        Asked when the case has returned: a complaint, such as a script with answers left, or None.
+        """
+        ...
+
+
+class HostMaker(Protocol):
+    """
+    Makes hosts that all answer alike: a node's host is one of these.
+    """
+
+    def digest(self) -> str:
+        """
+        SHA-256 over all that the answers depend on; part of the key of evidence.
+        """
+        ...
+
+    def host(self) -> Host:
+        """
+        A host for the next case.
+        """
+        ...
