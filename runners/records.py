@@ -103,6 +103,8 @@ class Node(Struct, frozen=True):
     policy: str = "fresh"
     """Instance policy: `fresh`, `reuse(N)` or `pooled`."""
     lifecycle: tuple[str, ...] = ()
+    host: str | msgspec.UnsetType = msgspec.UNSET
+    """Digest of what answers the imports of modules; absent: every import is refused."""
 
     def digest(self) -> str:
         """
@@ -121,6 +123,8 @@ class Node(Struct, frozen=True):
             for field in ("cpu", "fpu", "environment", "cache", "lifecycle")
             if getattr(self, field) != getattr(usual, field)
         ]
+        if isinstance(self.host, str):
+            extra.append(f"host={self.host[:8]}")
         return str(self.engine) + (f"[{' '.join(extra)}]" if extra else "")
 
 

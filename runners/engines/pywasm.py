@@ -134,7 +134,7 @@ class Engine(Base):
             "library_sha256": digest.hexdigest(),
         }
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Parse.
         """

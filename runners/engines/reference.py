@@ -118,7 +118,7 @@ class Engine(Base):
             "library_sha256": sources_sha256(sys.argv[0]),
         }
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Decode and validate; functions are compiled when they are first called.
         """

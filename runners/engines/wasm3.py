@@ -230,7 +230,7 @@ class Engine(Base):
             "library_sha256": digest,
         }
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Parse and compile all functions.
         """

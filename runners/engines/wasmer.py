@@ -186,7 +186,7 @@ class Engine(Base):
             self.stores[compiler] = wasmer.Store(wasmer_engine.Universal(kind))
         return self.stores[compiler]
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Compile; this engine has no settings, meter or ceiling of memory.
         """

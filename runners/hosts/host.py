@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from runners.bits import ValueType
+from runners.records import Node
 
 
 class HostCall(NamedTuple):
@@ -111,3 +114,10 @@ class HostMaker(Protocol):
         A host for the next case.
         """
         ...
+
+
+def host_node(node: Node, maker: HostMaker) -> Node:
+    """
+    The node whose imports *maker* answers: what a pool takes together with it.
+    """
+    return msgspec.structs.replace(node, host=maker.digest())
