@@ -19,6 +19,7 @@ const STATUS = {
   overflow: 19,
   table: 22,
   unknown: 24,
+  host: 26,
   stack: 48,
   exhaustedMemory: 50,
   instantiate: 65,
@@ -40,6 +41,7 @@ const TRAPS = [
   ["element segment", STATUS.table],
 ];
 const CAPABILITIES = [
+  "hosts",
   "level:state",
   "proposal:mutable-global",
   "proposal:sign-extension",
@@ -257,20 +259,25 @@ function assemble(...sections) {
 const INWARD = { f32: [0xbe], f64: [0xbf] };
 const OUTWARD = { f32: [0xbc], f64: [0xbd] };
 
-// A function like `inner`, with floats as integers of their bits.
-function throughShim(inner, parameters, results) {
+// A function like `inner`, with floats as integers of their bits; the other way round when flipped.
+function throughShim(inner, parameters, results, flipped = false) {
   const integers = (types) => types.map((name) => INTEGER[name]);
-  const code = [...leb(results.length), ...results.flatMap((name) => [1, TYPE_CODES[name]])];
-  parameters.forEach((name, index) => code.push(0x20, ...leb(index), ...(INWARD[name] ?? [])));
+  const [inward, outward] = flipped ? [OUTWARD, INWARD] : [INWARD, OUTWARD];
+  const given = flipped ? integers(results) : results;
+  const code = [...leb(results.length), ...given.flatMap((name) => [1, TYPE_CODES[name]])];
+  parameters.forEach((name, index) => code.push(0x20, ...leb(index), ...(inward[name] ?? [])));
   code.push(0x10, 0);
   const base = parameters.length;
   for (let index = results.length - 1; index >= 0; index -= 1) code.push(0x21, ...leb(base + index));
   results.forEach((name, index) => {
-    code.push(0x20, ...leb(base + index), ...(OUTWARD[name] ?? []));
+    code.push(0x20, ...leb(base + index), ...(outward[name] ?? []));
   });
   code.push(0x0b);
-  const inside = functionType(parameters, results);
-  const outside = functionType(integers(parameters), integers(results));
+  const types = [
+    functionType(parameters, results),
+    functionType(integers(parameters), integers(results)),
+  ];
+  const [inside, outside] = flipped ? types.reverse() : types;
   const module = assemble(
     section(1, [2, ...inside, ...outside]),
     section(2, [1, 1, 0x6d, 1, 0x66, 0, 0]),
@@ -302,14 +309,143 @@ function fromBits(bits, type) {
   return INTEGER[type] === "i64" ? bits : Number(BigInt.asIntN(32, bits));
 }
 
+// --------------------------------------------------------------------------------- host calls
+
+// What a worker says and hears while a host function runs (PROTOCOL.md, "Host calls").
+class Conversation {
+  constructor(commands, replies) {
+    this.commands = commands;
+    this.replies = replies;
+    this.postponed = [];
+    this.id = null;
+    this.row = null;
+    this.session = null;
+  }
+
+  nextCommand() {
+    return this.postponed.shift() ?? readFrame(this.commands);
+  }
+
+  // The import object of a module; functions are those that `load` was told of.
+  imports(described) {
+    const found = {};
+    for (const { module, name, parameters, results } of described) {
+      const answer = (...values) => this.call(module, name, parameters, results, values);
+      const floats = [...parameters, ...results].some((type) => INTEGER[type] !== type);
+      found[module] ??= {};
+      found[module][name] = floats ? throughShim(answer, parameters, results, true) : answer;
+    }
+    return found;
+  }
+
+  call(module, name, parameters, results, values) {
+    // A guest that has used up the stack must stop before the conversation begins, not within it.
+    headroom(500);
+    const bits = parameters.map((type, index) => toBits(values[index], type));
+    const header = { id: this.id, turn: "host_call", module, name, row: this.row };
+    writeFrame(this.replies, header, [packed(bits)]);
+    let trapped = null;
+    for (;;) {
+      const { header: turn, blobs } = this.nextTurn();
+      if (turn.turn === "host_return") {
+        const found = results.map((type, index) => fromBits(wordAt(blobs[0], index), type));
+        return found.length > 1 ? found : found[0];
+      }
+      if (turn.turn === "host_trap") {
+        throw trapped?.status >= STATUS.stack ? trapped : new Stop(STATUS.host, turn.text);
+      }
+      const reply = { id: this.id, turn: turn.turn };
+      let out = [];
+      try {
+        out = this[turn.turn](turn, blobs);
+        reply.ok = true;
+      } catch (error) {
+        if (error instanceof Stop) {
+          trapped = error;
+          const text = error.message.slice(0, 200);
+          reply.error = { stage: "trap", rule: `status-${error.status}`, text };
+        } else if (error instanceof Refused) {
+          reply.error = { stage: error.stage, rule: error.rule, text: error.message };
+        } else throw error;
+      }
+      writeFrame(this.replies, reply, out);
+    }
+  }
+
+  nextTurn() {
+    for (;;) {
+      const frame = readFrame(this.commands);
+      if (!frame) process.exit(0);
+      if (frame.header.to === this.id) return frame;
+      this.postponed.push(frame);
+    }
+  }
+
+  window(address, size) {
+    const memory = this.session?.exported;
+    if (!memory) throw new Refused("memory", "none", "there is no memory, or not yet");
+    if (address < 0 || size < 0 || address + size > memory.buffer.byteLength) {
+      const text = `${address}+${size} beyond memory of ${memory.buffer.byteLength} bytes`;
+      throw new Refused("memory", "out-of-bounds", text);
+    }
+    return new Uint8Array(memory.buffer, address, size);
+  }
+
+  peek(turn) {
+    return [Buffer.from(this.window(turn.address, turn.size))];
+  }
+
+  poke(turn, blobs) {
+    this.window(turn.address, blobs[0].length).set(blobs[0]);
+    return [];
+  }
+
+  reenter(turn, blobs) {
+    if (!this.session) throw new Refused("entry", "none", "the instance is not open yet");
+    const { parameters, results } = turn;
+    let entry;
+    try {
+      entry = this.session.bind(turn.export, parameters, results);
+    } catch (error) {
+      if (!(error instanceof Stop)) throw error;
+      throw new Refused("entry", "none", error.message);
+    }
+    const values = parameters.map((type, index) => fromBits(wordAt(blobs[0], index), type));
+    let outcome = this.session.call(entry, ...values);
+    if (results.length === 1) outcome = [outcome];
+    return [packed(results.map((type, index) => toBits(outcome[index], type)))];
+  }
+}
+
+// Throws RangeError unless there is room for this many calls on the stack.
+function headroom(calls) {
+  return calls === 0 ? 0 : 1 + headroom(calls - 1);
+}
+
+function packed(bits) {
+  const data = Buffer.alloc(8 * bits.length);
+  bits.forEach((word, index) => data.writeBigUInt64LE(word, 8 * index));
+  return data;
+}
+
+function wordAt(blob, index) {
+  return blob.readBigUInt64LE(8 * index);
+}
+
 // ---------------------------------------------------------------------------------- sessions
 
 class Session {
   // With `instance` an instance that is open already is called in another way.
   constructor(loaded, plan, instance = null) {
+    const { conversation } = loaded;
     this.types = loaded.types;
+    conversation.session = null;
     this.instance = instance ?? Session.opened(loaded);
     this.plan = plan;
+    // What a host sees of the instance from now on.
+    const exported = this.types.get(plan.memory ?? null)?.kind === "memory";
+    this.exported = exported ? this.instance.exports[plan.memory] : null;
+    conversation.session = this;
     this.results = plan.results ?? [];
     if (instance === null) {
       for (const name of plan.initialize ?? []) this.call(this.bind(name, [], []));
@@ -337,7 +473,7 @@ class Session {
 
   static opened(loaded) {
     try {
-      return new WebAssembly.Instance(loaded.module, {});
+      return new WebAssembly.Instance(loaded.module, loaded.imports);
     } catch (error) {
       if (error instanceof TypeError) throw new Stop(STATUS.instantiate, error.message);
       throw stopOf(error);
@@ -455,8 +591,9 @@ class HeldInstance {
 // ----------------------------------------------------------------------------------- batches
 
 class Batch {
-  constructor(arena, header, open, held = null) {
+  constructor(arena, header, open, conversation, held = null) {
     const plan = header.call;
+    this.conversation = conversation;
     this.held = held;
     this.arena = arena;
     this.at = header.at;
@@ -497,8 +634,10 @@ class Batch {
   step(row) {
     let opened = this.session !== null;
     try {
+      this.conversation.row = row;
       if (!opened) this.session = this.open();
       opened = true;
+      this.conversation.session = this.session;
       if (this.input.length) {
         const at = this.at.input + row * this.input.length;
         fs.readSync(this.arena, this.input, 0, this.input.length, at);
@@ -601,8 +740,9 @@ function libraryDigest() {
 }
 
 class Worker {
-  constructor(arena) {
+  constructor(arena, conversation) {
     this.arena = arena;
+    this.conversation = conversation;
     this.modules = new Map();
     this.instances = new Map();
   }
@@ -628,7 +768,10 @@ class Worker {
     if (blobs.length !== 1) throw new Refused("protocol", "bad-command", "load takes one blob");
     try {
       const module = new WebAssembly.Module(blobs[0]);
-      this.modules.set(header.module, { module, types: exportTypes(blobs[0]) });
+      const { conversation } = this;
+      const types = exportTypes(blobs[0]);
+      const imports = conversation.imports(header.imports ?? []);
+      this.modules.set(header.module, { module, types, imports, conversation });
     } catch (error) {
       if (error instanceof RangeError) throw new Refused("compile", "limit", error.message);
       if (!(error instanceof WebAssembly.CompileError)) throw error;
@@ -671,7 +814,7 @@ class Worker {
     if (held && held.spent !== null) throw new Refused("protocol", "spent-instance", held.spent);
     const loaded = held ? held.loaded : this.module(header.module);
     const open = () => (held ? held.session(header.call) : new Session(loaded, header.call));
-    const batch = new Batch(this.arena, header, open, held);
+    const batch = new Batch(this.arena, header, open, this.conversation, held);
     const wanted = ["pages", "memory", "globals", "gas"].filter((name) => name in header.at);
     const missing = {};
     if (wanted.includes("gas")) missing.gas = "the engine has no meter";
@@ -731,11 +874,14 @@ function answer(worker, header, blobs) {
 
 function main() {
   const [commands, replies, arena] = process.argv.slice(-3).map(Number);
-  const worker = new Worker(arena);
+  const conversation = new Conversation(commands, replies);
+  const worker = new Worker(arena, conversation);
   for (;;) {
-    const frame = readFrame(commands);
+    const frame = conversation.nextCommand();
     if (!frame) return;
     const { header, blobs } = frame;
+    conversation.id = header.id;
+    conversation.row = null;
     if (header.command === "bye") {
       writeFrame(replies, { id: header.id ?? null, ok: true }, []);
       return;
