@@ -19,6 +19,7 @@ from runners.bits import WIDTH_BYTES
 from runners.frames import MAX_BLOB_BYTES, Header, ProtocolBreachError
 from runners.hosts.host import (
     Answer,
+    Grow,
     Host,
     HostCall,
     HostMaker,
@@ -39,6 +40,7 @@ MOST_CALLS: Final = 100_000
 """Host calls that one case may make; the one beyond ends it as `trapped(host error)`."""
 MOST_REENTRIES: Final = 8
 """Calls of exports by the host that may be open at a time, each within the one before."""
+MOST_PAGES: Final = 65536
 TEXT_LIMIT: Final = 200
 """Most characters of a reason."""
 
@@ -254,7 +256,7 @@ class Hosting:
         """
         The frame that carries a step to the worker, or why it cannot be taken.
         """
-        if self.logged and isinstance(step, Peek | Poke | Reenter):
+        if self.logged and isinstance(step, Step):
             top.record.steps.append(RecordedStep(step, None, failed=True))
         match step:
             case Peek(address, size):
@@ -265,6 +267,10 @@ class Hosting:
                 if address < 0 or len(data) > MAX_BLOB_BYTES:
                     return OutOfBoundsError(f"a poke at {address}+{len(data)}")
                 turn = Turn({"turn": "poke", "address": address}, (data,))
+            case Grow(pages):
+                if not 0 <= pages <= MOST_PAGES:
+                    return OutOfBoundsError(f"memory cannot grow by {pages} pages")
+                turn = Turn({"turn": "grow", "pages": pages})
             case Reenter(export, arguments):
                 return self._reenter(top, export, arguments)
             case _:
@@ -326,6 +332,10 @@ class Hosting:
                 return blobs[0]
             case Poke() if not blobs:
                 return None
+            case Grow() if len(blobs) == 1:
+                before = _words(blobs[0], ("i32",))
+                if before is not None:
+                    return before
             case Reenter() if described is not None and len(blobs) == 1:
                 results = _words(blobs[0], described.results)
                 if results is not None:
@@ -335,7 +345,12 @@ class Hosting:
         raise _breach("host-turn", "a step came back in another shape")
 
 
-_NAMES: Final[dict[type, str]] = {Peek: "peek", Poke: "poke", Reenter: "reenter"}
+_NAMES: Final[dict[type, str]] = {
+    Peek: "peek",
+    Poke: "poke",
+    Grow: "grow",
+    Reenter: "reenter",
+}
 
 
 def _answer(host: Host | None, call: HostCall) -> Answer:

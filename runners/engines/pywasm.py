@@ -65,7 +65,7 @@ CAPABILITIES = (
     ((1, 1, 0), ["proposal:multi-value"]),
     ((1, 1, 1), ["proposal:sign-extension", "proposal:saturating-conversion"]),
     ((1, 2, 0), ["proposal:bulk-memory", "proposal:reference-types"]),
-    ((2, 0, 0), ["hosts"]),
+    ((2, 0, 0), ["hosts", "hosts:grow"]),
     ((2, 2, 0), ["proposal:simd"]),
 )
 """What a version can do since when, as tried."""
@@ -297,7 +297,7 @@ class CoreInstance(Instance):
         given = []
         for item in parsed.imps:
             kind, extern = known.get((item.module, item.name), (None, None))
-            if item.kind != FUNCTION or kind != parsed.type[item.desc]:
+            if kind is None or item.kind != FUNCTION or kind != parsed.type[item.desc]:
                 text = "no host gives the import %s.%s" % (item.module, item.name)
                 raise Stop(REJECTED_INSTANTIATE, text)
             given.append(extern)
@@ -365,6 +365,17 @@ class CoreInstance(Instance):
         Linear memory itself: a view would keep it from growing.
         """
         return self.machine.store.mems[self.export(name, MEMORY)].data
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        memory = self.machine.store.mems[self.export(name, MEMORY)]
+        before = memory.size
+        if before + pages > (memory.type.limits.m or 65536):
+            return -1
+        memory.grow(pages)
+        return before
 
     def global_bits(self, name):
         """

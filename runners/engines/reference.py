@@ -111,6 +111,7 @@ class Engine(Base):
     name = "reference"
     capabilities = (
         "hosts",
+        "hosts:grow",
         "level:state",
         "level:full",
         "fuel",
@@ -210,6 +211,12 @@ class Instance(BaseInstance):
             return self.evaluation.memory(name).data
         except BadCallError as error:
             raise Stop(REJECTED_ENTRY, str(error))
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        return self.evaluation.memory(name).grow(pages)
 
     def global_bits(self, name):
         """

@@ -42,6 +42,7 @@ const TRAPS = [
 ];
 const CAPABILITIES = [
   "hosts",
+  "hosts:grow",
   "level:state",
   "proposal:mutable-global",
   "proposal:sign-extension",
@@ -163,20 +164,23 @@ class Reader {
   }
 }
 
-// Types of the exported functions and globals, which the JavaScript API does not tell. The module
-// was validated before. Types beyond functions (structs and the like) end the reading.
-function exportTypes(bytes) {
+// Types of the imported functions and of the exported functions and globals, which the JavaScript
+// API does not tell. The module was validated before. Types beyond functions (structs and the like) end the reading.
+function interfaceOf(bytes) {
   const reader = new Reader(bytes);
   const types = [];
   const functions = [];
   const globals = [];
   const found = new Map();
+  const imports = [];
   const imported = () => {
-    reader.text();
-    reader.text();
+    const [module, name] = [reader.text(), reader.text()];
     const kind = reader.byte();
-    if (kind === 0) functions.push(reader.number());
-    else if (kind === 1) {
+    imports.push({ module, name, kind });
+    if (kind === 0) {
+      functions.push(reader.number());
+      Object.assign(imports.at(-1), types[functions.at(-1)]);
+    } else if (kind === 1) {
       reader.valueType();
       reader.limits();
     } else if (kind === 2) reader.limits();
@@ -215,7 +219,7 @@ function exportTypes(bytes) {
     if (sections[number]) reader.many(sections[number]);
     reader.at = end;
   }
-  return found;
+  return { types: found, imports };
 }
 
 function skipConstant(reader) {
@@ -400,6 +404,16 @@ class Conversation {
     return [];
   }
 
+  grow(turn) {
+    this.window(0, 0);
+    try {
+      return [packed([BigInt(this.session.exported.grow(turn.pages))])];
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return [packed([0xffffffffn])];
+    }
+  }
+
   reenter(turn, blobs) {
     if (!this.session) throw new Refused("entry", "none", "the instance is not open yet");
     const { parameters, results } = turn;
@@ -415,6 +429,13 @@ class Conversation {
     if (results.length === 1) outcome = [outcome];
     return [packed(results.map((type, index) => toBits(outcome[index], type)))];
   }
+}
+
+// Whether a function that the controller told of is the one that a module imports.
+function fits(given, wanted) {
+  const type = ({ parameters, results }) => JSON.stringify([parameters, results]);
+  const same = given.module === wanted.module && given.name === wanted.name;
+  return wanted.kind === 0 && same && type(given) === type(wanted);
 }
 
 // Throws RangeError unless there is room for this many calls on the stack.
@@ -472,6 +493,11 @@ class Session {
   }
 
   static opened(loaded) {
+    if (loaded.lacking) {
+      // V8 itself takes a JavaScript function for every type.
+      const { module, name } = loaded.lacking;
+      throw new Stop(STATUS.instantiate, `no host gives the import ${module}.${name}`);
+    }
     try {
       return new WebAssembly.Instance(loaded.module, loaded.imports);
     } catch (error) {
@@ -769,9 +795,11 @@ class Worker {
     try {
       const module = new WebAssembly.Module(blobs[0]);
       const { conversation } = this;
-      const types = exportTypes(blobs[0]);
-      const imports = conversation.imports(header.imports ?? []);
-      this.modules.set(header.module, { module, types, imports, conversation });
+      const { types, imports: wanted } = interfaceOf(blobs[0]);
+      const described = header.imports ?? [];
+      const lacking = wanted.find((item) => !described.some((given) => fits(given, item)));
+      const imports = conversation.imports(described);
+      this.modules.set(header.module, { module, types, imports, lacking, conversation });
     } catch (error) {
       if (error instanceof RangeError) throw new Refused("compile", "limit", error.message);
       if (!(error instanceof WebAssembly.CompileError)) throw error;

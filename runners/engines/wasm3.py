@@ -504,6 +504,12 @@ class Instance(BaseInstance):
             return memoryview(b"")
         return memoryview((ctypes.c_ubyte * size.value).from_address(base)).cast("B")
 
+    def grow(self, name, pages):
+        """
+        The library has no function for it.
+        """
+        raise Refused("memory", "unsupported", "wasm3 cannot grow memory for its host")
+
     def global_bits(self, name):
         """
         Bits of an exported global.

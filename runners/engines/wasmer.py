@@ -143,6 +143,7 @@ class Engine(Base):
     name = "wasmer"
     capabilities = (
         "hosts",
+        "hosts:grow",
         "level:state",
         "proposal:mutable-global",
         "proposal:sign-extension",
@@ -334,6 +335,18 @@ class Instance(BaseInstance):
         if name not in self.memories:
             self.memories[name] = self.export(name, wasmer.Memory)
         return whole(self.memories[name])
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        memory = self.export(name, wasmer.Memory)
+        before = memory.size
+        try:
+            memory.grow(pages)
+        except RuntimeError:
+            return -1
+        return before
 
     def global_bits(self, name):
         """

@@ -127,6 +127,7 @@ class Engine(Base):
         self.raw = self.numbers[0] >= RAW_SINCE
         capabilities = [
             "hosts",
+            "hosts:grow",
             "level:state",
             "proposal:mutable-global",
             "proposal:sign-extension",
@@ -319,6 +320,8 @@ RAW_FUNCTIONS = (
     ("trap_new", ctypes.c_void_p),
     ("memory_data", ctypes.c_void_p),
     ("memory_data_size", ctypes.c_size_t),
+    ("memory_grow", ctypes.c_void_p),
+    ("error_delete", None),
     ("global_get", None),
 )
 """Without argument types, which ctypes would check in every call; pointers come as ctypes objects."""
@@ -478,6 +481,18 @@ class RawInstance(BaseInstance):
             return memoryview(b"")
         return C.view(C.memory_data(self.context, reference), size, WRITABLE)
 
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        reference = self.export(self.compiled.check_kind(name, wasmtime.MemoryType))
+        before = ctypes.c_uint64()
+        error = C.memory_grow(self.context, reference, ctypes.c_uint64(pages), ctypes.byref(before))
+        if error:
+            C.error_delete(ctypes.c_void_p(error))
+            return -1
+        return before.value
+
     def global_bits(self, name):
         """
         Bits of an exported global.
@@ -557,6 +572,15 @@ def to_bits(value, kind):
     return value & (0xFFFFFFFF if kind == "i32" else 0xFFFFFFFFFFFFFFFF)
 
 
+def type_of(item):
+    """
+    Parameters and results of an import, None for one that is not a function.
+    """
+    if not isinstance(item.type, wasmtime.FuncType):
+        return None
+    return tuple(map(str, item.type.params)), tuple(map(str, item.type.results))
+
+
 def public_callback(function):
     """
     A Python function that answers an import; what it raises ends the call and is raised again.
@@ -595,7 +619,7 @@ class PublicInstance(BaseInstance):
         given = []
         for item in compiled.module.imports:
             function = known.get((item.module, item.name))
-            if function is None or not isinstance(item.type, wasmtime.FuncType):
+            if function is None or type_of(item) != (function.parameters, function.results):
                 text = "no host gives the import %s.%s" % (item.module, item.name)
                 raise Stop(REJECTED_INSTANTIATE, text)
             given.append(wasmtime.Func(self.store, item.type, public_callback(function)))
@@ -651,6 +675,19 @@ class PublicInstance(BaseInstance):
         address = ctypes.addressof(base.contents)
         return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
 
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        memory = self.export(name, wasmtime.Memory)
+        before = memory.size if self.early else memory.size(self.store)
+        try:
+            grown = memory.grow(*self.context, pages)
+        except wasmtime.WasmtimeError:
+            return -1
+        # Early wheels tell by a bool, later ones by the pages before.
+        return -1 if grown is False else before
+
     def global_bits(self, name):
         """
         Bits of an exported global.
@@ -658,6 +695,8 @@ class PublicInstance(BaseInstance):
         exported = self.export(name, wasmtime.Global)
         kind = exported.type if self.early else exported.type(self.store)
         value = exported.value if self.early else exported.value(self.store)
+        if isinstance(value, wasmtime.Val):
+            value = value.value
         return to_bits(value, str(kind.content))
 
     def close(self):

@@ -56,7 +56,17 @@ class Reenter(NamedTuple):
     arguments: tuple[int, ...]
 
 
-Step = Peek | Poke | Reenter
+class Grow(NamedTuple):
+    """
+    Grow the guest's memory, as `memory.grow` would.
+
+    The answer is resumed with (pages before,), or (0xffffffff,) if growth is refused.
+    """
+
+    pages: int
+
+
+Step = Peek | Poke | Reenter | Grow
 StepReply = bytes | tuple[int, ...] | None
 Answer = Generator[Step, StepReply, tuple[int, ...]]
 """Returns the call's results as bits, one for each result type."""
@@ -70,7 +80,7 @@ class HostStopError(Exception):
 
 class OutOfBoundsError(HostStopError):
     """
-    Thrown into an answer whose peek or poke lies outside the guest's memory.
+    Thrown into an answer whose peek or poke lies outside the guest's memory, or that has none.
     """
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from runners.bits import ValueType, format_bits
-from runners.hosts.host import HostCall, Peek, Poke, Reenter, Step, StepReply
+from runners.hosts.host import Grow, HostCall, Peek, Poke, Reenter, Step, StepReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,11 @@ def _step(recorded: RecordedStep) -> str:
         case Poke(address, data):
             written = "failed" if recorded.failed else f"sha256:{hashlib.sha256(data).hexdigest()}"
             return f"poke {address}+{len(data)} {written}"
+        case Grow(pages):
+            before = "failed"
+            if isinstance(recorded.reply, tuple):
+                before = format_bits("i32", recorded.reply[0])
+            return f"grow {pages} -> {before}"
         case Reenter(export, arguments):
             given = ""
             if len(recorded.parameters) == len(arguments):

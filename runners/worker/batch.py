@@ -40,6 +40,8 @@ class Batch(object):
         self.call = header["call"]
         self.open_instance = open_instance
         self.conversation = conversation
+        # A host may grow memory although nothing in the module can.
+        plan.grows = plan.grows or conversation.hosted
         self.held = held
         self.count = count = header["count"]
         # A held instance serves the whole batch, whatever the policy.

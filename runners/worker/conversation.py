@@ -51,6 +51,7 @@ class Conversation(object):
         self.memory_name = None
         self.bound = {}
         self.pending = None
+        self.hosted = False
 
     def next_command(self):
         """
@@ -162,6 +163,13 @@ class Conversation(object):
         memory = self.window(address, len(data))
         memory[address : address + len(data)] = data
         return []
+
+    def grow(self, header, blobs):
+        """
+        Grow memory; the pages before, or -1 as an unsigned i32 if growth is refused.
+        """
+        self.window(0, 0)
+        return [pack("<Q", self.instance.grow(self.memory_name, header["pages"]) & 0xFFFFFFFF)]
 
     def reenter(self, header, blobs):
         """

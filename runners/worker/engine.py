@@ -71,6 +71,12 @@ class Instance(object):
         """
         raise NotImplementedError
 
+    def grow(self, name, pages):
+        """
+        Grow an exported memory; returns the pages before, or -1 if growth is refused.
+        """
+        raise NotImplementedError
+
     def global_bits(self, name):
         """
         Value of an exported global as unsigned bits.

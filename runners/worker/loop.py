@@ -85,6 +85,7 @@ class Worker(object):
         imports = [Import(self.conversation, item) for item in header.get("imports", ())]
         source = (blobs[0], header["settings"], header["cpu"], header["memory_pages"], imports)
         name = header["module"]
+        self.conversation.hosted = self.conversation.hosted or bool(imports)
         self.forget(name)
         self.modules[name, False] = self.engine.load(*source, metered=False)
         self.sources[name] = source
