@@ -109,12 +109,17 @@ class Hosting:
         self._open: list[_Open] = []
         self._untouched: list[str | None] = []
 
+    def check_closed(self) -> None:
+        """
+        Raise ProtocolBreachError if the command is answered while its host is being asked.
+        """
+        if self._open:
+            raise _breach("host-turn", "an answer while its host was asked for something")
+
     def check(self, statuses: NDArray[np.uint8]) -> None:
         """
         Look at a finished batch's status bytes; raises ProtocolBreachError.
         """
-        if self._open:
-            raise _breach("host-turn", "a batch ended while its host was asked for something")
         for row, host in self.rows.items():
             if host.stopped and statuses[row] == Status.RETURNED:
                 rule = "host-turn"
@@ -256,8 +261,10 @@ class Hosting:
         """
         The frame that carries a step to the worker, or why it cannot be taken.
         """
-        if self.logged and isinstance(step, Step):
-            top.record.steps.append(RecordedStep(step, None, failed=True))
+        if not _is_step(step):
+            return HostStopError(f"the host took a step that is none: {str(step)[:60]}")
+        if self.logged:
+            top.record.steps.append(self._failed(step))
         match step:
             case Peek(address, size):
                 if address < 0 or not 0 <= size <= MAX_BLOB_BYTES:
@@ -273,10 +280,19 @@ class Hosting:
                 turn = Turn({"turn": "grow", "pages": pages})
             case Reenter(export, arguments):
                 return self._reenter(top, export, arguments)
-            case _:
-                return HostStopError(f"the host took a step that is none: {str(step)[:60]}")
         top.waits_for = step
         return turn
+
+    def _failed(self, step: Step) -> RecordedStep:
+        """
+        The record of a step that has not come back yet.
+        """
+        if isinstance(step, Reenter):
+            described = self.interface.exported(step.export)
+            if described is not None and _fit(step.arguments, described.parameters):
+                types = described.results, described.parameters
+                return RecordedStep(step, None, True, *types)
+        return RecordedStep(step, None, failed=True)
 
     def _reenter(self, top: _Open, export: str, arguments: tuple[int, ...]) -> Turn | HostStopError:
         """
@@ -395,6 +411,23 @@ def _error_of(header: Header) -> str | None:
     ):
         return str(error["text"])[:TEXT_LIMIT]
     raise _breach("host-turn", "a step neither ok nor a whole error")
+
+
+def _is_step(step: object) -> TypeGuard[Step]:
+    """
+    Whether this is a step, and its fields are of their types.
+    """
+    match step:
+        case Peek(address, size):
+            return type(address) is int and type(size) is int
+        case Poke(address, data):
+            return type(address) is int and type(data) is bytes
+        case Grow(pages):
+            return type(pages) is int
+        case Reenter(export, arguments):
+            return type(export) is str and type(arguments) is tuple
+        case _:
+            return False
 
 
 def _fit(values: object, types: tuple[str, ...]) -> TypeGuard[tuple[int, ...]]:

@@ -41,6 +41,19 @@ class WorkerStartError(Exception):
     """
 
 
+def _hosting_of(purpose: Purpose) -> Hosting | None:
+    """
+    What answers the host calls that a worker makes while it carries a command out.
+    """
+    match purpose:
+        case ForBatch(flight):
+            return flight.hosting
+        case ForAsker():
+            return purpose.hosting
+        case _:
+            return None
+
+
 class Seat:
     """
     One node. Methods never block for a worker's sake; the pool drives them.
@@ -193,14 +206,9 @@ class Seat:
         Answer what a guest asked of its host; raises ProtocolBreachError.
         """
         purpose, row = turn.owed.purpose, OPENING
-        hosting = None
-        if isinstance(purpose, ForBatch):
-            hosting = purpose.flight.hosting
+        hosting = _hosting_of(purpose)
+        if isinstance(purpose, ForBatch | ForAsker) and purpose.progress_at is not None:
             row = worker.arena.progress(purpose.progress_at) - 1
-        elif isinstance(purpose, ForAsker):
-            hosting = purpose.hosting
-            if purpose.progress_at is not None:
-                row = worker.arena.progress(purpose.progress_at) - 1
         if hosting is None:
             rule = "host-turn"
             raise ProtocolBreachError(rule, "a host call while nothing runs that can make one")
@@ -214,6 +222,9 @@ class Seat:
         worker = self.worker
         if worker is None:
             return
+        asked = _hosting_of(answer.owed.purpose)
+        if asked is not None:
+            asked.check_closed()
         busy_ns = self._watch.restart()
         match answer.owed.purpose:
             case ForHello():
