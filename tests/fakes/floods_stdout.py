@@ -1,5 +1,5 @@
 """
-Prints `mib` MiB on standard output when it runs the culprit.
+Prints `mib` MiB on standard output, or on descriptor `to`, when it runs the culprit.
 """
 
 import sys
@@ -12,7 +12,8 @@ from honest import Honest, main, write
 
 class FloodsStdout(Honest):
     def misbehave(self, batch, row):
-        write(1, b"all work and no play" * (int(self.parameters["mib"]) * 52429))
+        for _ in range(int(self.parameters["mib"])):
+            write(int(self.parameters.get("to", 1)), b"all work and no play" * 52429)
 
 
 if __name__ == "__main__":
