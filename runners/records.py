@@ -183,7 +183,18 @@ class Constant(Struct, frozen=True, tag="constant"):
     bits: str
 
 
-Argument = InputPointer | OutputPointer | Slot | Constant
+class Made(Struct, frozen=True, tag="made"):
+    """
+    The argument is what an export returned when the instance was opened (i32): an object that the
+    module keeps, such as the state that its entry works on.
+    """
+
+    export: str
+    given: tuple[str, ...] = ()
+    """The export's arguments, as typed bits."""
+
+
+Argument = InputPointer | OutputPointer | Slot | Constant | Made
 
 
 class ByExport(Struct, frozen=True, tag="export"):

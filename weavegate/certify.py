@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +32,7 @@ from runners.records import Identity, Node
 from weavegate import summary
 from weavegate.accuracy import against_expected, measure_accuracy
 from weavegate.allowing import Allowed
+from weavegate.attack_verdicts import attack_findings, attack_verdict
 from weavegate.attacking import Attacked, Attacker
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
@@ -39,14 +40,14 @@ from weavegate.exits import Exit, WeavegateError
 from weavegate.faithful import Fidelity, add_expected, check_fidelity, unfaithful_findings
 from weavegate.findings_files import replay_line, save_finding
 from weavegate.flaky import flaky_findings
+from weavegate.hosted import hosted, makers
 from weavegate.judging import Judge, RunRecord
 from weavegate.lateness import part_late
 from weavegate.memory_nans import unsure_of_memory
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
 from weavegate.refusals import require_callable
-from weavegate.residue import PROPERTY as NO_RESIDUE
-from weavegate.residue import no_residue, residue_findings
+from weavegate.refused import refused_report
 from weavegate.shrinking import MOST_FINDINGS, Shrinker
 from weavegate.subject import Subject, load_subject
 
@@ -110,10 +111,20 @@ def certify(
     `EvidenceStore.open` does.
     """
     started = time.monotonic()
-    subject = load_subject(options.argument, options.manifest, options.expect)
+    subject = load_subject(options.argument, options.manifest, options.expect, runs=False)
     catalog = catalog or Catalog.load()
     environments = environments or Environments(catalog)
     allowed = Allowed.read(options.allowances)
+    if subject.refusals:
+        return refused_report(
+            subject,
+            nan=_profile(options, subject),
+            effort=options.effort,
+            seed=options.seed,
+            as_of=options.as_of,
+            command=options.command,
+            started=started,
+        )
     asked = _participants(options, subject, catalog, environments)
     profile = _profile(options, subject)
     present, absent = _who_can(asked, subject, profile)
@@ -124,7 +135,8 @@ def certify(
         store = stack.enter_context(_open_evidence(options, open_store or _open_file))
         pairs = [(p.node, p.launch) for p in present]
         limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
-        pool = stack.enter_context(Pool(pairs, limits=limits, probe=fpu_probe()))
+        hosts = makers(len(pairs), subject.host)
+        pool = stack.enter_context(Pool(pairs, limits=limits, probe=fpu_probe(), hosts=hosts))
         ticker.say("starting workers")
         identities = pool.identities()
         pool.add_module(subject.sha256, subject.data, subject.manifest.run.compile_deadline_ms)
@@ -154,7 +166,7 @@ def _participants(
         Participant(Node(launch.engine, policy=policy), launch, sampled)
         for launch, sampled in options.launches
     ]
-    return found
+    return [replace(item, node=hosted(item.node, subject.host)) for item in found]
 
 
 def _profile(options: Options, subject: Subject) -> str:
@@ -180,7 +192,7 @@ def _who_can(
         engine, launch = participant.node.engine, participant.launch
         lacking = subject.needed_proposals - set(launch.capabilities)
         if lacking:
-            words = listed(sorted(name.partition(":")[2] for name in lacking))
+            words = listed(sorted(name.removeprefix("proposal:") for name in lacking))
             absent.append(summary.Absent(participant, f"does not have {words}"))
             continue
         told = under_profile(
@@ -296,7 +308,7 @@ class _Work:
         verdicts = (
             summary.replicates(record, reports, self.nodes, late),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
-            *(no_residue(item, subject, reports) for item in attacked),
+            *(attack_verdict(item, subject, reports) for item in attacked),
         )
         return Report(
             subject=summary.subject_report(subject),
@@ -351,7 +363,7 @@ class _Work:
         )
         attacked = attacker.attack()
         self.executor.unstable.extend(attacker.unstable)
-        return [item for item in attacked if item.scenario.proves == NO_RESIDUE]
+        return sorted(attacked, key=lambda item: item.scenario.proves, reverse=True)
 
     def _findings(self, fidelity: Fidelity, attacked: Sequence[Attacked]) -> list[RunFinding]:
         """
@@ -382,7 +394,7 @@ class _Work:
         floats = bool(self.subject.module.float_operators)
         found = [unsure_of_memory(f, floats=floats, profile=self.profile) for f in found]
         for item in attacked:
-            found += residue_findings(item, self.subject, self.nodes, self.profile)
+            found += attack_findings(item, self.subject, self.nodes, self.profile)
         return [self._readable(item) for item in found]
 
     def _readable(self, item: RunFinding) -> RunFinding:
@@ -394,6 +406,7 @@ class _Work:
         buffer = finding.call.input is not None
         finding = msgspec.structs.replace(
             finding,
+            host=self.subject.host,
             input_dtype=columns[-1][1] if buffer else "",
             slot_dtypes=() if buffer else tuple(dtype for _, dtype, _ in columns),
         )

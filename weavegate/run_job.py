@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ from runners.environments import Environments
 from runners.pool import Pool
 from runners.records import Budget, Level, Outcome
 from weavegate.exits import Exit, WeavegateError
+from weavegate.hosted import hosted, makers
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
 from weavegate.refusals import require_callable
@@ -58,9 +60,13 @@ def run_once(
     subject = load_subject(module, manifest)
     block = _block(subject, input_file)
     catalog = Catalog.load()
-    nodes = choose(engines, "fresh", catalog, Environments(catalog))
+    nodes = [
+        replace(item, node=hosted(item.node, subject.host))
+        for item in choose(engines, "fresh", catalog, Environments(catalog))
+    ]
     limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
-    with Pool([(n.node, n.launch) for n in nodes], limits=limits, probe=fpu_probe()) as pool:
+    pairs, hosts = [(n.node, n.launch) for n in nodes], makers(len(nodes), subject.host)
+    with Pool(pairs, limits=limits, probe=fpu_probe(), hosts=hosts) as pool:
         pool.identities()
         pool.add_module(subject.sha256, subject.data, subject.manifest.run.compile_deadline_ms)
         outcomes: dict[int, BlockOutcome] = {}

@@ -474,6 +474,7 @@ class Session {
     this.sizeIn = plan.input?.size_bytes ?? 0;
     this.sizeOut = plan.output?.size_bytes ?? 0;
     this.byResult = this.sizeOut > 0 && plan.output.place.type === "result";
+    this.made = (plan.arguments ?? []).map((item) => (item.type === "made" ? this.make(item) : 0));
     this.atIn = this.sizeIn ? this.place(plan.input) : 0;
     this.atOut = this.sizeOut && !this.byResult ? this.place(plan.output) : 0;
     this.prepareArguments();
@@ -520,6 +521,9 @@ class Session {
         const [type, digits] = argument.bits.split(":");
         this.parameters.push(type);
         this.values.push(fromBits(BigInt(`0x${digits}`), type));
+      } else if (argument.type === "made") {
+        this.parameters.push("i32");
+        this.values.push(this.made[this.values.length]);
       } else {
         this.parameters.push("i32");
         this.values.push((argument.type === "input-pointer" ? this.atIn : this.atOut) | 0);
@@ -553,6 +557,12 @@ class Session {
     const sized = type === "allocator";
     const entry = this.bind(name, sized ? ["i32"] : [], ["i32"]);
     return this.call(entry, ...(sized ? [buffer.size_bytes] : [])) >>> 0;
+  }
+
+  make(argument) {
+    const given = (argument.given ?? []).map((text) => text.split(":"));
+    const entry = this.bind(argument.export, given.map(([type]) => type), ["i32"]);
+    return this.call(entry, ...given.map(([type, digits]) => fromBits(BigInt(`0x${digits}`), type)));
   }
 
   inside(address, size) {
