@@ -36,7 +36,7 @@ from runners.hosts.recording import RecordedCall, RecordedStep
 from runners.interface import FunctionType, ImportedFunction, Interface
 from runners.status import Status
 
-MOST_CALLS: Final = 20_000
+MOST_CALLS: Final = 10_000
 """Host calls that one case may make; the one beyond ends it as `trapped(host error)`."""
 MOST_REENTRIES: Final = 8
 """Calls of exports by the host that may be open at a time, each within the one before."""

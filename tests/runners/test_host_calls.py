@@ -311,7 +311,7 @@ def test_a_host_is_asked_at_the_end_of_cases_that_never_called_it() -> None:
 
 
 def test_calls_of_one_case_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MOST_CALLS == 20_000
+    assert MOST_CALLS == 10_000
     monkeypatch.setattr(Hosting.__init__, "__kwdefaults__", {"most_calls": 1})
     outcome = run(tenfold, block_of([1.0, 9.0, 2.0]))
     assert outcome.status.tolist() == [1, 26, 1]

@@ -46,7 +46,7 @@ class Clock:
         """
         The time as a digest.
         """
-        return f"{self.now:064x}"
+        return f"{self.now:x}".ljust(64, "0")
 
     def host(self) -> Clock:
         """
@@ -70,20 +70,24 @@ class Clock:
 
 def classes(entry: str, *times: int) -> list[FindingClass]:
     """
-    What a vote of wasmtime nodes finds whose clocks show these times.
+    What a vote of wasmtime's compilers finds whose clocks show these times.
     """
     environments = Environments()
-    launch = environments.launch(EngineId("wasmtime", "50.0.1", "cranelift"))
+    engines = [EngineId("wasmtime", "50.0.1", name) for name in ("cranelift", "winch")]
+    launches = [environments.launch(engine) for engine in engines]
     clocks = dict(enumerate(map(Clock, times)))
-    nodes = [host_node(Node(launch.engine), clock) for clock in clocks.values()]
+    nodes = [
+        (host_node(Node(launch.engine), clocks[index]), launch)
+        for index, launch in enumerate(launches)
+    ]
     call = Call(entry=entry, results=("i64",))
     ids, inputs = np.arange(2, dtype=np.uint64), np.zeros((2, 0), np.uint8)
     block = CaseBlock(call, Budget(), Level.FULL, ids, inputs)
-    with Pool([(node, launch) for node in nodes], hosts=clocks) as pool:
+    with Pool(nodes, hosts=clocks) as pool:
         pool.add_module("m", WASM)
         voices = [
             Voice(node, launch.families, pool.run(index, "m", block))
-            for index, node in enumerate(nodes)
+            for index, (node, launch) in enumerate(nodes)
         ]
     verdict = vote(block, OutputShape(((0, "i64", 1),)), voices, "exact", 0)
     return sorted({item.kind for item in verdict.disagreements})
@@ -96,4 +100,7 @@ def test_equal_hosts_leave_nothing_to_find() -> None:
 
 def test_hosts_that_answer_differently_are_found_even_if_the_result_is_the_same() -> None:
     assert classes("ignores", 7, 8) == [FindingClass.HOST_CALLS]
-    assert classes("tells", 7, 8) == [FindingClass.HOST_CALLS, FindingClass.VALUE]
+
+
+def test_where_values_differ_too_the_values_are_the_finding() -> None:
+    assert classes("tells", 7, 8) == [FindingClass.VALUE]
