@@ -24,6 +24,7 @@ from weavegate.attack_job import explain, list_scenarios, run_controls
 from weavegate.certify import EFFORTS, Options, certify
 from weavegate.engines_job import install_engines, print_engines
 from weavegate.exits import Exit, WeavegateError, plainly
+from weavegate.fetch_command import fetch_command
 from weavegate.findings_files import write_atomically
 from weavegate.init_job import draft
 from weavegate.progress import ticking
@@ -209,6 +210,8 @@ def write_reports(folder: Path, report: Report) -> None:
 @click.option("--manifest", type=_PATH, help="The manifest, if it is not model.toml beside MODULE.")
 @_ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Outcomes as JSON.")
+@click.option("--record", type=_PATH, metavar="HOST.txt",
+              help="Write what the first node's host answered, as a host script.")  # fmt: skip
 def run_command(**given: Any) -> None:
     """
     Run one case of MODULE on chosen engines and show the outcomes side by side.
@@ -219,6 +222,7 @@ def run_command(**given: Any) -> None:
     Examples:
       weavegate run MODEL --input case.json
       weavegate run MODEL --input case.json --engine wasmtime --engine wasmer/llvm --json
+      weavegate run MODEL --input case.json --record host.txt
     """  # noqa: D301 - click looks for the backspace itself
     click.get_current_context().exit(run_once(Output(), **given))
 
@@ -367,3 +371,6 @@ def install_command(engines: tuple[str, ...], *, core: bool, again: bool) -> Non
         message = "name an engine, such as wasmtime@17.0.0, or give --core"
         raise click.UsageError(message)
     install_engines(engines, core=core, again=again, say=lambda text: click.echo(text, err=True))
+
+
+main.add_command(fetch_command)

@@ -24,9 +24,11 @@ from runners.blocks import BlockOutcome, CaseBlock
 from runners.catalog import Catalog
 from runners.cell import CellLimits
 from runners.environments import Environments
+from runners.hosts.script import script_of
 from runners.pool import Pool
 from runners.records import Budget, Level, Outcome
 from weavegate.exits import Exit, WeavegateError
+from weavegate.findings_files import write_atomically
 from weavegate.hosted import hosted, makers
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
@@ -53,11 +55,17 @@ def run_once(
     engines: Sequence[str],
     *,
     as_json: bool,
+    record: Path | None = None,
 ) -> int:
     """
     Run the case and print; 1 when nodes differ, else 0.
+
+    *record*: file for the host script of the case, as the first node's host answered.
     """
     subject = load_subject(module, manifest)
+    if record is not None and subject.host is None:
+        sentence = f"{subject.path}: imports nothing, so there is nothing to record"
+        raise WeavegateError(sentence, Exit.USAGE)
     block = _block(subject, input_file)
     catalog = Catalog.load()
     nodes = [
@@ -75,6 +83,9 @@ def run_once(
         for done in pool.drain():
             outcomes[done.seat] = done.outcome
     require_callable(subject.path, list(outcomes.values()))
+    if record is not None:
+        lines = script_of(outcomes[0].host_log or ())
+        write_atomically(record, "".join(line + "\n" for line in lines).encode())
     voices = [Voice(n.node, n.launch.families, outcomes[s]) for s, n in enumerate(nodes)]
     result = vote(block, subject.shapes[block.call.entry], voices, "exact", 0)
     shown = [outcome_at(outcomes[s], 0, block.call, block.level) for s in range(len(nodes))]

@@ -128,7 +128,7 @@ class SettingMaker:
         if setting.scripted:
             variation = None
             if self.varied is not None:
-                variation = Variation(self.varied, _varies(setting), self.only)
+                variation = Variation(self.varied, _varies(setting), _named(setting), self.only)
             return _Allowing(setting, ScriptHost(_parsed(setting.script), variation))
         worlds = Worlds(World(setting.seed), self.varied, self.only)
         return _Allowing(setting, AbiHost(setting, worlds))
@@ -146,6 +146,13 @@ def _varies(setting: HostSetting) -> Callable[[str], tuple[bool, bool]]:
         return varying and module not in wasi_abi.MODULES, varying
 
     return varies
+
+
+def _named(setting: HostSetting) -> Callable[[str], str]:
+    """
+    Of an import: its name in the ABI, without its module.
+    """
+    return lambda key: setting.meant(key).partition(".")[2]
 
 
 class _Allowing:
