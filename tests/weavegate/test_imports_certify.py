@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import wasmtime
 from bad_subjects import complaint, weavegate
 from product_subject import Product
 from witnesses import honest, options
@@ -160,3 +161,57 @@ def test_what_a_host_answered_is_recorded_as_a_script_that_replays(tmp_path: Pat
     plain = Product().write(tmp_path / "product")
     said = complaint(Exit.USAGE, "run", str(plain), "--input", str(case), "--record", str(script))
     assert "imports nothing, so there is nothing to record" in said
+
+
+REACTOR = """\
+schema = 1
+[module]
+name = "dice"
+[abi]
+kind = "wasi"
+initialize = ["_initialize"]
+[host]
+imports = ["wasi_snapshot_preview1.random_get"]
+[[call]]
+entry = "roll"
+parameters = ["i32"]
+results = ["i32"]
+"""
+DICE = """
+(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global $ready (mut i32) (i32.const 0))
+  (func (export "_initialize") (global.set $ready (i32.const 1)))
+  (func (export "roll") (param $at i32) (result i32)
+    (drop (call $random (i32.and (local.get $at) (i32.const 1023)) (i32.const 4)))
+    (i32.add (global.get $ready) (i32.and (i32.load (i32.and (local.get $at) (i32.const 1023)))
+      (i32.const MASK)))))
+"""
+
+
+def reactor(folder: Path, mask: int, manifest: str = REACTOR) -> Path:
+    folder.mkdir(parents=True)
+    wasm = wasmtime.wat2wasm(DICE.replace("MASK", str(mask)))
+    (folder / "model.wasm").write_bytes(bytes(wasm))
+    (folder / "model.toml").write_text(manifest, "utf-8")
+    return folder
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(("mask", "word"), [(255, "fails"), (0, "holds")])
+def test_a_wasi_reactor_that_uses_random_bytes_or_not(tmp_path: Path, mask: int, word: str) -> None:
+    place = reactor(tmp_path / "subject", mask)
+    report = certify(options(place, tmp_path / "out", (), engines=("wasmtime", "wasmer")))
+    assert verdict(report).verdict == word
+    said = "roll depends on what wasi_snapshot_preview1.random_get answers"
+    assert (said in verdict(report).sentence) == (word == "fails")
+    voted = next(v for v in report.verdicts if v.property == "replicates")
+    assert all(part.differing == 0 for part in voted.strength)
+
+
+def test_a_reactor_must_be_initialized(tmp_path: Path) -> None:
+    manifest = REACTOR.replace('initialize = ["_initialize"]\n', "")
+    place = reactor(tmp_path / "subject", 0, manifest)
+    said = complaint(Exit.USAGE, "certify", str(place), "--out", str(tmp_path / "out"))
+    assert 'write initialize = ["_initialize"] in [abi]' in said
