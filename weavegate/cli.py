@@ -373,4 +373,5 @@ def install_command(engines: tuple[str, ...], *, core: bool, again: bool) -> Non
     install_engines(engines, core=core, again=again, say=lambda text: click.echo(text, err=True))
 
 
+fetch_command.epilog = _EXITS
 main.add_command(fetch_command)
