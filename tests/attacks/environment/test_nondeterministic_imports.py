@@ -27,15 +27,16 @@ CALL = Call(
     entry="infer", input=Buffer(AtAddress(0), 8), output=Buffer(AtAddress(8), 8),
     memory="memory", globals=("calls",),
 )  # fmt: skip
+F64: ValueType = "f64"
 ROWS = (struct.pack("<d", 0.75), struct.pack("<d", -3.5))
 NODES = (Node(EngineId("toy", "1")), Node(EngineId("toy", "2")))
 CLOCK, EXP, COPY = "env.emscripten_get_now", "env.exp", "env.emscripten_memcpy_big"
 
 
 def asked(host: Host, key: str, *arguments: int) -> int:
-    kinds: tuple[ValueType, ...] = ("f64",) * len(arguments)
+    kinds = (F64,) * len(arguments)
     module, _, name = key.partition(".")
-    answer = host.answer(HostCall(module, name, kinds, ("f64",), arguments))
+    answer = host.answer(HostCall(module, name, kinds, (F64,), arguments))
     with pytest.raises(StopIteration) as end:
         next(answer)
     bits: int = end.value.value[0]

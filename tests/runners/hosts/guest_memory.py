@@ -40,6 +40,7 @@ def i32s(*values: int) -> tuple[tuple[ValueType, int], ...]:
 
 
 PAGE = 65_536
+_I32: ValueType = "i32"
 
 
 class Guest:
@@ -102,8 +103,8 @@ class Guest:
 
 
 def _recorded(step: Step, reply: StepReply) -> RecordedStep:
-    kinds: tuple[ValueType, ...] = ("i32",) * (len(reply) if isinstance(reply, tuple) else 0)
-    given: tuple[ValueType, ...] = ("i32",) * (
+    kinds: tuple[ValueType, ...] = (_I32,) * (len(reply) if isinstance(reply, tuple) else 0)
+    given: tuple[ValueType, ...] = (_I32,) * (
         len(step.arguments) if isinstance(step, Reenter) else 0
     )
     return RecordedStep(step, reply, results=kinds, parameters=given)
