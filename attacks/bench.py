@@ -4,13 +4,14 @@ What a scenario gets: the module and its manifest, the nodes, and a way to open 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from conformance.manifest.records import RunPart
 from runners.blocks import BlockOutcome, CaseBlock
+from runners.hosts.host import HostMaker
+from runners.hosts.setting import HostSetting
 from runners.records import Budget, Call, Node
 
 
@@ -42,11 +43,19 @@ class NodeUnableError(Exception):
     """
 
 
-Opener = Callable[[int, Call], AbstractContextManager[OpenInstance]]
-"""
-Opens an instance on a node, given by its place, for calls of an entry: with its meter, if it has
-one. Whatever is done with it may raise NodeLostError or NodeUnableError.
-"""
+class Opener(Protocol):
+    """
+    Opens an instance on a node, given by its place, for calls of an entry: with its meter, if it
+    has one. Whatever is done with it may raise NodeLostError or NodeUnableError.
+    """
+
+    def __call__(
+        self, place: int, call: Call, host: HostMaker | None = None, /
+    ) -> AbstractContextManager[OpenInstance]:
+        """
+        *host* answers its imports; without one the node's own does.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +85,12 @@ class Bench:
     targets: tuple[Target, ...]
     nodes: tuple[Node, ...]
     open: Opener
+    imports: tuple[str, ...] = ()
+    """Functions that the module imports, `module.name`, each once."""
+
+    @property
+    def host(self) -> HostSetting:
+        """
+        What answers them by the manifest.
+        """
+        return self.run.host

@@ -28,10 +28,11 @@ class Importance(StrEnum):
 
 
 Aspect = Literal["secret", "new memory", "kind", "output", "memory", "pages", "globals", "gas",
-                 "reset"]  # fmt: skip
+                 "memory kept", "reset"]  # fmt: skip
 """
 In what an attack succeeded: `secret`: its bits were found; `new memory`: a new instance does not
-start like another; `reset`: the reset is missing or fails; else the observation that differs.
+start like another; `memory kept`: memory differs and the next call sees it; `reset`: the reset is
+missing or fails; else the observation that differs.
 """
 
 
@@ -49,6 +50,12 @@ class Breach(Struct, frozen=True, kw_only=True):
     """Input rows (`bytes:...`) that show it: the secret's first, then the one that follows."""
     outcome: Outcome
     """Of the call that follows the secret's; of the secret's where there was no other."""
+    usual: Outcome | None = None
+    """What the same call does with the manifest's host, where another host was tried."""
+    imports: tuple[str, ...] = ()
+    """Imports whose answers make the difference."""
+    world: int = 0
+    """Seed of the world that answered."""
 
 
 class Unasked(Struct, frozen=True):
@@ -76,3 +83,7 @@ class Result(Struct, frozen=True, kw_only=True):
     """Entries that were tried."""
     remarks: tuple[str, ...]
     """What is worth knowing and breaks nothing, one clause each."""
+    worlds: int = 0
+    """Different hosts that answered imports, the manifest's included."""
+    cases: int = 0
+    """Calls that were put to each of them."""

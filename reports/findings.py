@@ -47,6 +47,7 @@ CLASS_WORDS: Final[dict[FindingClass, str]] = {
     FindingClass.UNFAITHFUL: "bits are not those of the declared semantics",
     FindingClass.FPU_MODE: "floating-point mode was changed",
     FindingClass.RESIDUE: "something is left of an earlier call",
+    FindingClass.IMPORTS: "the host's answers move the outcome",
 }
 
 
@@ -252,7 +253,7 @@ def _grouping_key(finding: Finding, outcome: Outcome) -> tuple[object, ...]:
             return (outcome.kind, outcome.gas)
         case FindingClass.HOST_CALLS:
             return (outcome.kind, outcome.host_calls)
-        case FindingClass.FLAKY:
+        case FindingClass.FLAKY | FindingClass.IMPORTS:
             return (
                 outcome.kind, outcome.memory_sha256, outcome.pages, outcome.globals,
                 outcome.gas, outcome.host_calls,

@@ -21,6 +21,7 @@ REPLICATES = "replicates"
 OWN_CLASS: Final = {
     "faithful": FindingClass.UNFAITHFUL,
     "no-residue": FindingClass.RESIDUE,
+    "imports-deterministic": FindingClass.IMPORTS,
 }
 """Properties that can fail in one way only."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from runners.hosts.recording import RecordedCall
 from runners.records import Budget, Call, Level
 
 Bytes2 = NDArray[np.uint8]
@@ -69,7 +70,13 @@ class BlockOutcome:
     breach, the first row of the batch it was seen in. Reported, never stored.
     """
     host_calls: Bytes2 | None = None
-    """Shape (n, 32): SHA-256 of the log of host calls."""
+    """
+    Shape (n, 32): SHA-256 of each case's log of host calls (`runners.hosts.recording.log_sha256`).
+    """
+    host_log: tuple[RecordedCall, ...] | None = None
+    """
+    The calls themselves, of a block of one case at level `full`. Shown and replayed, never stored.
+    """
 
     fpu_broken: bool = False
     """A probe of known subnormal products beside this block came out wrong. Never stored."""

@@ -13,8 +13,11 @@ import msgspec
 from runners.arena import row_widths
 from runners.blocks import Bytes2, CaseBlock
 from runners.flight import Flight, ForBatch, ForLoad, ForProbe
+from runners.hosting import Hosting
+from runners.hosts.host import HostMaker
+from runners.interface import NO_INTERFACE, Interface
 from runners.probe import Probe
-from runners.records import Node
+from runners.records import Level, Node
 from runners.worker_process import WorkerProcess
 
 PROBE_NAME = "probe"
@@ -29,6 +32,15 @@ class ModuleSource:
 
     data: bytes
     compile_deadline_ms: int
+    interface: Interface = NO_INTERFACE
+
+    def hosting(self, maker: HostMaker | None, count: int, level: Level) -> Hosting | None:
+        """
+        What answers the host calls of `count` cases; None for a module that can make none.
+        """
+        if not self.interface.imports:
+            return None
+        return Hosting(self.interface, maker, count=count, logged=level is Level.FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +52,12 @@ class Dispatcher:
     node: Node
     modules: Mapping[str, ModuleSource]
     probe: Probe | None
+    host: HostMaker | None = None
+    """What answers the modules' imports on this node; None: all are refused."""
 
-    def load(self, worker: WorkerProcess, name: str, data: bytes, memory_pages: int) -> None:
+    def load(
+        self, worker: WorkerProcess, name: str, source: ModuleSource, memory_pages: int
+    ) -> None:
         """
         Send a module that the worker does not hold yet, or holds with another memory limit.
         """
@@ -49,13 +65,23 @@ class Dispatcher:
             return
         worker.loaded[name] = memory_pages
         engine = self.node.engine
-        fields = {
+        fields: dict[str, Any] = {
             "module": name,
             "settings": {"compiler": engine.compiler, **dict(engine.settings)},
             "cpu": self.node.cpu,
             "memory_pages": memory_pages,
         }
-        worker.send("load", fields, [data], ForLoad(name, memory_pages))
+        if source.interface.imports:
+            fields["imports"] = [
+                {
+                    "module": function.module,
+                    "name": function.name,
+                    "parameters": function.type.parameters,
+                    "results": function.type.results,
+                }
+                for function in source.interface.imports
+            ]
+        worker.send("load", fields, [source.data], ForLoad(name, memory_pages))
 
     def send(self, worker: WorkerProcess, flight: Flight) -> None:
         """
@@ -63,7 +89,10 @@ class Dispatcher:
         """
         span, block = flight.span, flight.span.job.block
         source = self.modules[span.job.module]
-        self.load(worker, span.job.module, source.data, block.budget.memory_pages)
+        self.load(worker, span.job.module, source, block.budget.memory_pages)
+        flight.hosting = source.hosting(self.host, len(span), block.level)
+        if flight.hosting is not None:
+            span.job.watch_hosts()
         self._send_probe(worker, flight, 0)
         fields = batch_fields(worker, flight.at, block, block.inputs[span.start : span.stop])
         fields |= {"module": span.job.module, "policy": self.node.policy}
@@ -77,7 +106,8 @@ class Dispatcher:
         if self.probe is None:
             return
         block = self.probe.block
-        self.load(worker, PROBE_NAME, self.probe.module, block.budget.memory_pages)
+        source = ModuleSource(self.probe.module, 0)
+        self.load(worker, PROBE_NAME, source, block.budget.memory_pages)
         at = worker.arena.place_probe(flight.slot, which, block.call, len(block))
         flight.probes.append(at)
         fields = batch_fields(worker, at, block, block.inputs)

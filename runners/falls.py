@@ -29,7 +29,7 @@ STATUS_OF: Final[dict[str, Status]] = {
 }
 """Cause of a death -> outcome of the case that is at fault."""
 
-TOLD_BY_PROGRESS: Final = frozenset({"exited", "output-flood"})
+TOLD_BY_PROGRESS: Final = frozenset({"exited", "output-flood", "host-call", "host-turn"})
 """Rules that are broken while a case runs, not in what is said about the batch afterwards."""
 
 
@@ -98,6 +98,8 @@ def salvaged(backlog: Backlog, arena: Arena, flight: Flight, done: int) -> None:
         with contextlib.suppress(ProtocolBreachError):
             statuses = check_statuses(arena, flight, done)
             span.job.take(span, statuses, arena, flight.at)
+            if flight.hosting is not None:
+                span.job.take_hosts(span, flight.hosting, done)
             return
     backlog.push([span.part(span.start, span.start + done)], front=True)
 

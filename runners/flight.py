@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runners.hosting import Hosting
 from runners.job import Span
 
 
@@ -20,6 +21,8 @@ class Flight:
     at: dict[str, int]
     probes: list[dict[str, int]] = field(default_factory=list)
     """Where the probes before and after it lie."""
+    hosting: Hosting | None = None
+    """Answers its cases' host calls; None for a module that has none to make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class ForAsker:
 
     deadline_ms: int | None = None
     """How long it may take; None: as long as a worker may take to start."""
+    hosting: Hosting | None = None
+    progress_at: int | None = None
+    """Where the progress word of a batch lies in the arena; None for a command that is none."""
 
 
 Purpose = ForHello | ForLoad | ForBatch | ForProbe | ForAsker

@@ -14,6 +14,8 @@ from runners.blocks import BlockOutcome, CaseBlock
 from runners.dispatch import batch_fields
 from runners.flight import Flight
 from runners.frames import ProtocolBreachError
+from runners.hosting import Hosting
+from runners.hosts.host import HostMaker
 from runners.job import Job, Span
 from runners.pool import Pool, WorkerLostError
 from runners.records import Budget, Call, Level
@@ -52,11 +54,16 @@ class HeldInstance:
         name: str,
         budget: Budget,
         level: Level = Level.RESULT,
+        host: HostMaker | None = None,
     ) -> None:
         """
         Open it; level `full` opens it with the engine's own meter. The pool must know the module.
+
+        *host* answers its imports, a new one for the opening and for each case; without one the
+        node's own does.
         """
         self._pool, self._seat, self._module = pool, seat, module_sha256
+        self._host = pool.seats[seat].host if host is None else host
         self.name = name
         target = pool.seats[seat]
         self._worker = target.load(module_sha256, budget.memory_pages)
@@ -67,7 +74,8 @@ class HeldInstance:
             "level": level.value,
             "fuel": budget.fuel,
         }
-        self._ask("open_instance", fields, deadline_ms=budget.deadline_ms)
+        hosting = pool.seats[seat].hosting(module_sha256, self._host, 0, level)
+        self._ask("open_instance", fields, deadline_ms=budget.deadline_ms, hosting=hosting)
 
     def __enter__(self) -> Self:
         """
@@ -99,18 +107,31 @@ class HeldInstance:
         at = worker.arena.place(0, block.call, block.level, count)
         fields = batch_fields(worker, at, block, block.inputs)
         fields |= {"module": self._module, "policy": "fresh"}
-        answer = self._ask("call", fields, deadline_ms=block.budget.deadline_ms * max(1, count))
+        hosting = self._pool.seats[self._seat].hosting(self._module, self._host, count, block.level)
+        answer = self._ask(
+            "call",
+            fields,
+            deadline_ms=block.budget.deadline_ms * max(1, count),
+            hosting=hosting,
+            progress_at=at["progress"],
+        )
         job = Job(0, self._module, block, max(1, count))
         span = Span(job, 0, count)
         flight = Flight(span, 0, at)
         try:
             reply = check_batch(worker.arena, flight, answer.header)
-            job.take(span, check_statuses(worker.arena, flight, count), worker.arena, at)
+            statuses = check_statuses(worker.arena, flight, count)
+            if hosting is not None:
+                hosting.check(statuses)
+            job.take(span, statuses, worker.arena, at)
         except ProtocolBreachError as breach:
             raise self._lost(breach) from breach
         job.absent.update(reply.not_observed)
         job.meter = reply.meter
         job.details.update(reply.details)
+        if hosting is not None:
+            job.watch_hosts()
+            job.take_hosts(span, hosting, count)
         return job.outcome()
 
     def memory_bytes(self) -> int:
@@ -160,13 +181,17 @@ class HeldInstance:
         fields: dict[str, Any],
         blobs: list[bytes] | None = None,
         deadline_ms: int | None = None,
+        hosting: Hosting | None = None,
+        progress_at: int | None = None,
     ) -> Answer:
         """
         Put a command about the instance to the worker that has it.
         """
         self._require_alive()
         fields = {**fields, "instance": self.name}
-        answer = self._pool.ask(self._seat, command, fields, blobs, deadline_ms)
+        answer = self._pool.ask(
+            self._seat, command, fields, blobs, deadline_ms, hosting, progress_at
+        )
         error = check_error(answer.header)
         if error is not None:
             raise InstanceRefusedError(self._label, error)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from runners.arena import Arena
 from runners.blocks import BlockOutcome, Bytes2, CaseBlock
+from runners.hosting import Hosting
+from runners.hosts.recording import RecordedCall, log_sha256
 from runners.records import Level
 from runners.status import Status
 
@@ -131,6 +133,9 @@ class Job:
     """Row -> signal of a crash that is being repeated."""
     unstable: dict[int, str] = field(default_factory=dict)
     probe_failures: list[int] = field(default_factory=list)
+    host_calls: Bytes2 | None = None
+    """Digests of the logs of host calls: at level `full`, of a module that can make any."""
+    host_log: tuple[RecordedCall, ...] | None = None
     open_spans: int = 0
     timeouts: int = 0
     breaks: int = 0
@@ -174,6 +179,38 @@ class Job:
         for name, array in self.arrays.items():
             array[span.start : stop] = arena.rows(at[name], count, array.shape[1])
 
+    def watch_hosts(self) -> None:
+        """
+        Make room for what is asked of hosts, if the level asks for it.
+        """
+        if self.host_calls is None and self.block.level is Level.FULL:
+            self.host_calls = np.zeros((len(self.block), 32), np.uint8)
+
+    def take_hosts(self, span: Span, hosting: Hosting, count: int) -> None:
+        """
+        Take over what was asked of the hosts of a span's first `count` rows, already taken.
+
+        A host that complains about a case that returned makes a trap of it.
+        """
+        for row in range(count):
+            place = span.start + row
+            if self.status[place] == Status.RETURNED:
+                complaint = hosting.complaint(row)
+                if complaint:
+                    self.status[place] = Status.TRAP_HOST
+                    self.outputs[place] = 0
+                    self.details[place] = complaint[:TEXT_LIMIT]
+            elif self.status[place] == Status.TRAP_HOST:
+                reason = hosting.stopped(row)
+                if reason:
+                    self.details[place] = reason
+            if self.host_calls is not None:
+                log = hosting.log(row)
+                digest = log_sha256(call.line() for call in log)
+                self.host_calls[place] = np.frombuffer(digest, np.uint8)
+                if len(self.block) == 1:
+                    self.host_log = tuple(log)
+
     def mark(self, start: int, stop: int, status: Status, text: str) -> None:
         """
         Give rows an outcome that the controller decided on.
@@ -182,6 +219,8 @@ class Job:
         self.outputs[start:stop] = 0
         for array in self.arrays.values():
             array[start:stop] = 0
+        if self.host_calls is not None:
+            self.host_calls[start:stop] = 0
         if text and stop > start:
             self.details[start] = text[:TEXT_LIMIT]
 
@@ -203,5 +242,7 @@ class Job:
             not_observed=tuple(sorted(absent.items())),
             details=dict(sorted(self.details.items())),
             unstable=dict(sorted(self.unstable.items())),
+            host_calls=self.host_calls,
+            host_log=self.host_log,
             fpu_broken=bool(self.probe_failures),
         )

@@ -8,18 +8,23 @@ asks `has_room` before it submits keeps memory bounded however slow an engine is
 from __future__ import annotations
 
 import selectors
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
+
+import msgspec
 
 from runners.arena import PROBE_BYTES, SLOTS, BatchTooLargeError, batch_bytes
 from runners.blocks import BlockOutcome, CaseBlock
 from runners.cell import CellLimits
 from runners.dispatch import ModuleSource
 from runners.frames import ProtocolBreachError
+from runners.hosting import Hosting
+from runners.hosts.host import HostMaker
 from runners.instances import cases_per_instance
+from runners.interface import interface_of
 from runners.job import Job
 from runners.launch import Launch
 from runners.probe import Probe
@@ -29,6 +34,7 @@ from runners.worker_process import Answer, Death
 
 ARENA_BYTES: Final = 64 << 20
 _TICK_S: Final = 0.05
+_NO_HOSTS: Final[Mapping[int, HostMaker]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,17 @@ class Completion:
     outcome: BlockOutcome
     busy_ns: int
     """Time its batches took, as seen from the controller."""
+
+
+def _host_of(node: Node, maker: HostMaker | None) -> HostMaker | None:
+    """
+    The node's host, once it is known to be the one that the node's digest speaks of.
+    """
+    due = None if maker is None else maker.digest()
+    if node.host != (msgspec.UNSET if due is None else due):
+        message = f"{node.label()}: the host given to the pool is not the node's"
+        raise ValueError(message)
+    return maker
 
 
 class WorkerLostError(Exception):
@@ -65,9 +82,14 @@ class Pool:
         limits: CellLimits | None = None,
         probe: Probe | None = None,
         arena_bytes: int = ARENA_BYTES,
+        hosts: Mapping[int, HostMaker] = _NO_HOSTS,
     ) -> None:
         """
         Set nodes up; workers start when they are first needed.
+
+        `hosts` answer the imports of modules, by the index of their node, whose `host` must say so
+        (`runners.hosts.host.host_node`); a node without one refuses every import that is called.
+        Raises ValueError for a host that is not its node's.
         """
         if probe is not None:
             needed = batch_bytes(probe.block.call, probe.block.level, len(probe.block))
@@ -76,9 +98,12 @@ class Pool:
                 raise BatchTooLargeError(message)
         self._modules: dict[str, ModuleSource] = {}
         self.seats = [
-            Seat(node, launch, limits or CellLimits(), arena_bytes, self._modules, probe)
-            for node, launch in nodes
-        ]
+            Seat(
+                node, launch, limits or CellLimits(), arena_bytes, self._modules, probe,
+                _host_of(node, hosts.get(index)),
+            )
+            for index, (node, launch) in enumerate(nodes)
+        ]  # fmt: skip
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, list[int]] = {}
         self._tickets = 0
@@ -110,7 +135,7 @@ class Pool:
         """
         Make a module known under its digest.
         """
-        self._modules[sha256] = ModuleSource(data, compile_deadline_ms)
+        self._modules[sha256] = ModuleSource(data, compile_deadline_ms, interface_of(data))
 
     def module(self, sha256: str) -> ModuleSource:
         """
@@ -220,14 +245,18 @@ class Pool:
         fields: dict[str, Any],
         blobs: list[bytes] | None = None,
         deadline_ms: int | None = None,
+        hosting: Hosting | None = None,
+        progress_at: int | None = None,
     ) -> Answer:
         """
         Put one command to an idle node's worker and wait; raises WorkerLostError if it dies.
 
         Beyond *deadline_ms* it is killed; without one, beyond the time it may take to start.
+        *hosting* answers what the guest asks of its host meanwhile; *progress_at* is where the
+        progress word of a batch lies.
         """
         target = self.seats[seat]
-        target.ask(command, fields, blobs, deadline_ms)
+        target.ask(command, fields, blobs, deadline_ms, hosting, progress_at)
         worker = target.worker
         while not target.asked:
             self._step()

@@ -103,6 +103,8 @@ class Node(Struct, frozen=True):
     policy: str = "fresh"
     """Instance policy: `fresh`, `reuse(N)` or `pooled`."""
     lifecycle: tuple[str, ...] = ()
+    host: str | msgspec.UnsetType = msgspec.UNSET
+    """Digest of what answers the imports of modules; absent: every import is refused."""
 
     def digest(self) -> str:
         """
@@ -121,6 +123,8 @@ class Node(Struct, frozen=True):
             for field in ("cpu", "fpu", "environment", "cache", "lifecycle")
             if getattr(self, field) != getattr(usual, field)
         ]
+        if isinstance(self.host, str):
+            extra.append(f"host={self.host[:8]}")
         return str(self.engine) + (f"[{' '.join(extra)}]" if extra else "")
 
 
@@ -179,7 +183,18 @@ class Constant(Struct, frozen=True, tag="constant"):
     bits: str
 
 
-Argument = InputPointer | OutputPointer | Slot | Constant
+class Made(Struct, frozen=True, tag="made"):
+    """
+    The argument is what an export returned when the instance was opened (i32): an object that the
+    module keeps, such as the state that its entry works on.
+    """
+
+    export: str
+    given: tuple[str, ...] = ()
+    """The export's arguments, as typed bits."""
+
+
+Argument = InputPointer | OutputPointer | Slot | Constant | Made
 
 
 class ByExport(Struct, frozen=True, tag="export"):

@@ -20,13 +20,15 @@ from runners.dispatch import PROBE_NAME, Dispatcher, ModuleSource
 from runners.falls import STATUS_OF, fallen, landed, row_of, salvaged
 from runners.flight import Flight, ForAsker, ForBatch, ForHello, ForLoad, ForProbe, Purpose
 from runners.frames import ProtocolBreachError
+from runners.hosting import OPENING, Hosting
+from runners.hosts.host import HostMaker
 from runners.job import Job
 from runners.launch import Launch
 from runners.probe import Probe
-from runners.records import Identity, Node
+from runners.records import Identity, Level, Node
 from runners.status import Status
 from runners.watch import Watch
-from runners.worker_process import Answer, Death, Owed, WorkerProcess
+from runners.worker_process import Answer, Death, HostTurn, Owed, WorkerProcess
 
 FAILED_STARTS: Final = 3
 """Falls in a row, none of them while a case ran, after which a node is called broken."""
@@ -37,6 +39,19 @@ class WorkerStartError(Exception):
     """
     A worker does not come up: the engine's environment is broken.
     """
+
+
+def _hosting_of(purpose: Purpose) -> Hosting | None:
+    """
+    What answers the host calls that a worker makes while it carries a command out.
+    """
+    match purpose:
+        case ForBatch(flight):
+            return flight.hosting
+        case ForAsker():
+            return purpose.hosting
+        case _:
+            return None
 
 
 class Seat:
@@ -52,6 +67,7 @@ class Seat:
         arena_bytes: int,
         modules: Mapping[str, ModuleSource],
         probe: Probe | None,
+        host: HostMaker | None = None,
     ) -> None:
         """
         Set the node up; its worker starts with the first work.
@@ -69,7 +85,9 @@ class Seat:
         self.idle_falls: list[Death] = []
         """Deaths that no case can be blamed for: between batches, or over an answer too many."""
         self.restarts = 0
-        self._dispatcher = Dispatcher(node, modules, probe)
+        self.host = host
+        """What answers the imports of modules here; None: every call of one is refused."""
+        self._dispatcher = Dispatcher(node, modules, probe, host)
         self._suspect_loads: set[str] = set()
         self._failed_starts = 0
         self._taking: Owed | None = None
@@ -118,6 +136,8 @@ class Seat:
         fields: dict[str, Any],
         blobs: list[bytes] | None = None,
         deadline_ms: int | None = None,
+        hosting: Hosting | None = None,
+        progress_at: int | None = None,
     ) -> None:
         """
         Put one command to the worker; its answer comes to `asked`.
@@ -125,7 +145,7 @@ class Seat:
         worker = self.start()
         if not worker.owed:
             self._watch.restart()
-        worker.send(command, fields, blobs or (), ForAsker(deadline_ms))
+        worker.send(command, fields, blobs or (), ForAsker(deadline_ms, hosting, progress_at))
 
     def load(self, module: str, memory_pages: int) -> WorkerProcess:
         """
@@ -134,9 +154,16 @@ class Seat:
         worker = self.start()
         if not worker.owed:
             self._watch.restart()
-        data = self._dispatcher.modules[module].data
-        self._dispatcher.load(worker, module, data, memory_pages)
+        self._dispatcher.load(worker, module, self._dispatcher.modules[module], memory_pages)
         return worker
+
+    def hosting(
+        self, module: str, maker: HostMaker | None, count: int, level: Level
+    ) -> Hosting | None:
+        """
+        What answers the host calls of `count` cases of a known module; None if it can make none.
+        """
+        return self._dispatcher.modules[module].hosting(maker, count, level)
 
     def fill(self) -> None:
         """
@@ -168,8 +195,25 @@ class Seat:
         if self.worker is not None:
             for answer in self.worker.read_replies():
                 self._taking = answer.owed
-                self._take(answer)
+                if isinstance(answer, HostTurn):
+                    self._serve(self.worker, answer)
+                else:
+                    self._take(answer)
             self._taking = None
+
+    def _serve(self, worker: WorkerProcess, turn: HostTurn) -> None:
+        """
+        Answer what a guest asked of its host; raises ProtocolBreachError.
+        """
+        purpose, row = turn.owed.purpose, OPENING
+        hosting = _hosting_of(purpose)
+        if isinstance(purpose, ForBatch | ForAsker) and purpose.progress_at is not None:
+            row = worker.arena.progress(purpose.progress_at) - 1
+        if hosting is None:
+            rule = "host-turn"
+            raise ProtocolBreachError(rule, "a host call while nothing runs that can make one")
+        header, blobs = hosting.turn(turn.header, turn.blobs, row)
+        worker.send_turn(turn.owed.identifier, header, blobs)
 
     def _take(self, answer: Answer) -> None:
         """
@@ -178,6 +222,9 @@ class Seat:
         worker = self.worker
         if worker is None:
             return
+        asked = _hosting_of(answer.owed.purpose)
+        if asked is not None:
+            asked.check_closed()
         busy_ns = self._watch.restart()
         match answer.owed.purpose:
             case ForHello():
@@ -212,11 +259,15 @@ class Seat:
         if refusal is None:
             reply = check_batch(worker.arena, flight, answer.header)
             statuses = check_statuses(worker.arena, flight, len(span))
+            if flight.hosting is not None:
+                flight.hosting.check(statuses)
             job.take(span, statuses, worker.arena, flight.at)
             job.absent.update(reply.not_observed)
             job.meter = reply.meter or job.meter
             for row, text in reply.details.items():
                 job.details[span.start + row] = text
+            if flight.hosting is not None:
+                job.take_hosts(span, flight.hosting, len(span))
         else:
             job.mark(span.start, span.stop, *refusal)
         if self._dispatcher.probe is None:

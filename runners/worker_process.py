@@ -52,6 +52,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class HostTurn:
+    """
+    What a worker says while it carries out a command, because the guest called its host.
+    """
+
+    owed: Owed
+    header: Header
+    blobs: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Death:
     """
     Why a worker is no more.
@@ -104,6 +115,13 @@ class WorkerProcess:
         self._unsent.append(memoryview(encode_frame(header, blobs)))
         self.flush()
 
+    def send_turn(self, to: int, header: dict[str, Any], blobs: Sequence[bytes]) -> None:
+        """
+        Answer a turn of the worker's; `to` is the command that it carries out.
+        """
+        self._unsent.append(memoryview(encode_frame({"to": to, **header}, blobs)))
+        self.flush()
+
     @property
     def unsent(self) -> bool:
         """
@@ -128,7 +146,7 @@ class WorkerProcess:
             else:
                 self._unsent[0] = self._unsent[0][written:]
 
-    def read_replies(self) -> list[Answer]:
+    def read_replies(self) -> list[Answer | HostTurn]:
         """
         Read what has come; raises ProtocolBreachError, or EOFError when the stream has ended.
 
@@ -146,9 +164,9 @@ class WorkerProcess:
             raise self._reader.breach
         return answers
 
-    def _match(self, header: Header, blobs: list[bytes]) -> Answer:
+    def _match(self, header: Header, blobs: list[bytes]) -> Answer | HostTurn:
         """
-        Find the command that a reply answers; replies come in the order of commands.
+        Find the command that a frame belongs to; replies come in the order of commands.
         """
         identifier, last = header.get("id"), self.answered
         if type(identifier) is not int:
@@ -161,6 +179,8 @@ class WorkerProcess:
         if identifier != owed.identifier:
             rule = "reply-id"
             raise ProtocolBreachError(rule, f"{identifier} instead of {owed.identifier}")
+        if "turn" in header:
+            return HostTurn(owed, header, blobs)
         check_error(header)
         self.answered = self.owed.popleft()
         self._printed = 0

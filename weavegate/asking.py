@@ -5,6 +5,7 @@ Who is asked: the nodes of a run, and which of them can run the module under its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -15,6 +16,7 @@ from runners.environments import Environments, MissingEngineError
 from runners.records import Node
 from weavegate import summary
 from weavegate.exits import Exit, WeavegateError
+from weavegate.hosted import hosted
 from weavegate.nodes import Participant, choose
 from weavegate.options import Options
 from weavegate.rewriting import converts
@@ -42,7 +44,7 @@ def participants(
         Participant(Node(launch.engine, policy=policy), launch, sampled)
         for launch, sampled in options.launches
     ]
-    return found
+    return [replace(item, node=hosted(item.node, subject.host)) for item in found]
 
 
 def profile_of(options: Options, subject: Subject) -> str:
@@ -70,7 +72,7 @@ def who_can(
         engine, launch = participant.node.engine, participant.launch
         lacking = subject.needed_proposals - set(launch.capabilities)
         if lacking:
-            words = listed(sorted(name.partition(":")[2] for name in lacking))
+            words = listed(sorted(name.removeprefix("proposal:") for name in lacking))
             absent.append(summary.Absent(participant, f"does not have {words}"))
             continue
         told = under_profile(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import tempfile
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +19,12 @@ from runners.environments import Environments
 from runners.launch import Launch
 from runners.pool import Pool
 from runners.records import Node
+from weavegate.attack_verdicts import attack_findings, attack_verdict
 from weavegate.attacking import Attacked, Attacker
 from weavegate.control_table import table_lines
 from weavegate.exits import Exit, WeavegateError
+from weavegate.hosted import hosted, makers
 from weavegate.nodes import Participant, choose
-from weavegate.residue import no_residue, residue_findings
 from weavegate.subject import load_subject
 from weavegate.terminal import Output
 
@@ -165,23 +166,25 @@ def _run(
     """
     subject = load_subject(folder / control.folder)
     policy = subject.manifest.run.policy
-    nodes = [Participant(Node(la.engine, policy=policy), la, slow) for la, slow in launches]
-    if not nodes:
+    chosen = [Participant(Node(la.engine, policy=policy), la, slow) for la, slow in launches]
+    if not chosen:
         catalog = Catalog.load()
-        nodes = choose(engines, policy, catalog, Environments(catalog))
+        chosen = choose(engines, policy, catalog, Environments(catalog))
+    nodes = [replace(item, node=hosted(item.node, subject.host)) for item in chosen]
+    hosts = makers(len(nodes), subject.host)
     limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
     with (
         tempfile.TemporaryDirectory(prefix="weavegate-") as scratch,
         EvidenceStore.open(Path(scratch) / "evidence.sqlite") as store,
-        Pool([(item.node, item.launch) for item in nodes], limits=limits) as pool,
+        Pool([(item.node, item.launch) for item in nodes], limits=limits, hosts=hosts) as pool,
     ):
         identities = pool.identities()
         pool.add_module(subject.sha256, subject.data, subject.manifest.run.compile_deadline_ms)
         attacker = Attacker(subject, nodes, identities, pool, store, quick=False)
         attacked = next(a for a in attacker.attack() if a.scenario.id == control.scenario.id)
     caught = tuple(sorted({breach.node.label() for breach in attacked.result.breaches}))
-    found = residue_findings(attacked, subject, nodes, "exact")
+    found = attack_findings(attacked, subject, nodes, "exact")
     sentence = (
-        found[0].finding.blame.reason if found else no_residue(attacked, subject, ()).sentence
+        found[0].finding.blame.reason if found else attack_verdict(attacked, subject, ()).sentence
     )
     return ControlRun(control, attacked, caught, sentence)

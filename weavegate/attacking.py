@@ -21,6 +21,7 @@ from attacks.secrets import draw_row, spread_evenly
 from conformance.evidence.store import EvidenceStore
 from conformance.manifest.calls import input_columns
 from runners.held import HeldInstance, InstanceRefusedError
+from runners.hosts.host import HostMaker
 from runners.pool import Pool, WorkerLostError
 from runners.records import Budget, Call, Identity, Level, Node, digest_of
 from weavegate.nodes import Participant
@@ -58,7 +59,9 @@ class Opener:
     """One sentence for each worker that died."""
 
     @contextmanager
-    def __call__(self, place: int, call: Call) -> Iterator[HeldInstance]:
+    def __call__(
+        self, place: int, call: Call, host: HostMaker | None = None, /
+    ) -> Iterator[HeldInstance]:
         """
         An instance on the node of *place*; raises NodeLostError or NodeUnableError.
         """
@@ -71,6 +74,7 @@ class Opener:
                 name="attacked",
                 budget=self.budget,
                 level=Level.FULL,
+                host=host,
             ) as instance:
                 yield instance
         except InstanceRefusedError as error:
@@ -153,6 +157,7 @@ class Attacker:
             targets=targets,
             nodes=nodes,
             open=opener,
+            imports=subject.imports,
         )
         result = self._result(scenario, bench, self._key(scenario, nodes, seats, targets))
         if not any(item.lost for item in result.unasked):

@@ -20,6 +20,7 @@ from weavegate.allowing import Allowed
 from weavegate.asking import participants, profile_of, vote_profile, who_can
 from weavegate.concluding import Work
 from weavegate.execution import Executor
+from weavegate.hosted import makers
 from weavegate.judging import Judge
 from weavegate.nodes import Participant
 from weavegate.opening import corpus_of, evidence_path, open_evidence, telling
@@ -27,6 +28,7 @@ from weavegate.options import EFFORTS, Options
 from weavegate.probing import fpu_probe
 from weavegate.rates import remember_spent
 from weavegate.refusals import require_callable
+from weavegate.refused import refused_report
 from weavegate.rewriting import Rewrites
 from weavegate.subject import load_subject
 from weavegate.ticker import SILENT, Ticker
@@ -48,10 +50,20 @@ def certify(
     `EvidenceStore.open` does.
     """
     started = time.monotonic()
-    subject = load_subject(options.argument, options.manifest, options.expect)
+    subject = load_subject(options.argument, options.manifest, options.expect, runs=False)
     catalog = catalog or Catalog.load()
     environments = environments or Environments(catalog)
     allowed = Allowed.read(options.allowances)
+    if subject.refusals:
+        return refused_report(
+            subject,
+            nan=profile_of(options, subject),
+            effort=options.effort,
+            seed=options.seed,
+            as_of=options.as_of,
+            command=options.command,
+            started=started,
+        )
     asked = participants(options, subject, catalog, environments)
     profile = profile_of(options, subject)
     present, absent = who_can(asked, subject, profile)
@@ -62,7 +74,8 @@ def certify(
         store = stack.enter_context(open_evidence(options, open_store or telling(ticker.say)))
         pairs = [(p.node, p.launch) for p in present]
         limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
-        pool = stack.enter_context(Pool(pairs, limits=limits, probe=fpu_probe()))
+        hosts = makers(len(pairs), subject.host)
+        pool = stack.enter_context(Pool(pairs, limits=limits, probe=fpu_probe(), hosts=hosts))
         ticker.say("starting workers")
         identities = pool.identities()
         pool.add_module(subject.sha256, subject.data, subject.manifest.run.compile_deadline_ms)

@@ -27,6 +27,7 @@ from weavegate.check_bound_command import check_bound_command
 from weavegate.dry_run_output import plan_only
 from weavegate.engines_job import install_engines, print_engines
 from weavegate.exits import EXIT_HELP, Exit, WeavegateError, plainly
+from weavegate.fetch_command import fetch_command
 from weavegate.findings_files import write_atomically
 from weavegate.fuzz_command import fuzz_command
 from weavegate.gas_command import gas_command, gas_models_command
@@ -219,6 +220,8 @@ def write_reports(folder: Path, report: Report) -> None:
 @click.option("--manifest", type=_PATH, help="The manifest, if it is not model.toml beside MODULE.")
 @_ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Outcomes as JSON.")
+@click.option("--record", type=_PATH, metavar="HOST.txt",
+              help="Write what the first node's host answered, as a host script.")  # fmt: skip
 def run_command(**given: Any) -> None:
     """
     Run one case of MODULE on chosen engines and show the outcomes side by side.
@@ -229,6 +232,7 @@ def run_command(**given: Any) -> None:
     Examples:
       weavegate run MODEL --input case.json
       weavegate run MODEL --input case.json --engine wasmtime --engine wasmer/llvm --json
+      weavegate run MODEL --input case.json --record host.txt
     """  # noqa: D301 - click looks for the backspace itself
     click.get_current_context().exit(run_once(Output(), **given))
 
@@ -386,3 +390,4 @@ main.add_command(check_bound_command)
 main.add_command(gas_command)
 main.add_command(gas_models_command)
 main.add_command(bound_command)
+main.add_command(fetch_command)

@@ -24,6 +24,7 @@ from runners.records import Identity
 from weavegate import summary
 from weavegate.accuracy import against_expected, measure_accuracy
 from weavegate.allowing import Allowed
+from weavegate.attack_verdicts import attack_findings, attack_verdict
 from weavegate.attacking import Attacked, Attacker
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
@@ -35,8 +36,6 @@ from weavegate.lateness import part_late
 from weavegate.memory_nans import unsure_of_memory
 from weavegate.nodes import Participant
 from weavegate.options import Options
-from weavegate.residue import PROPERTY as NO_RESIDUE
-from weavegate.residue import no_residue, residue_findings
 from weavegate.shrinking import Shrinker
 from weavegate.subject import Subject
 from weavegate.ticker import Ticker
@@ -90,7 +89,7 @@ class Work:
         verdicts = (
             summary.replicates(record, reports, self.nodes, late),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
-            *(no_residue(item, subject, reports) for item in attacked),
+            *(attack_verdict(item, subject, reports) for item in attacked),
         )
         return Report(
             subject=summary.subject_report(subject),
@@ -145,7 +144,7 @@ class Work:
         )
         attacked = attacker.attack()
         self.executor.unstable.extend(attacker.unstable)
-        return [item for item in attacked if item.scenario.proves == NO_RESIDUE]
+        return sorted(attacked, key=lambda item: item.scenario.proves, reverse=True)
 
     def _findings(self, fidelity: Fidelity, attacked: Sequence[Attacked]) -> list[RunFinding]:
         """
@@ -176,7 +175,7 @@ class Work:
         floats = bool(self.subject.module.float_operators)
         found = [unsure_of_memory(f, floats=floats, profile=self.profile) for f in found]
         for item in attacked:
-            found += residue_findings(item, self.subject, self.nodes, self.profile)
+            found += attack_findings(item, self.subject, self.nodes, self.profile)
         return [self._readable(item) for item in found]
 
     def _readable(self, item: RunFinding) -> RunFinding:
@@ -188,6 +187,7 @@ class Work:
         buffer = finding.call.input is not None
         finding = msgspec.structs.replace(
             finding,
+            host=self.subject.host,
             input_dtype=columns[-1][1] if buffer else "",
             slot_dtypes=() if buffer else tuple(dtype for _, dtype, _ in columns),
         )

@@ -23,6 +23,7 @@ from reports.escapes import visible
 from reports.model import FindingReport
 from runners.catalog import Catalog
 from runners.environments import Environments
+from runners.hosts.setting import HostSetting
 from runners.launch import Launch
 from runners.pool import Pool
 from runners.records import Node
@@ -31,6 +32,7 @@ from weavegate.bisecting import bisected
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
 from weavegate.findings_files import find_module, read_finding, replay_line
+from weavegate.hosted import hosted, makers
 from weavegate.probing import fpu_probe
 from weavegate.replaying import Replay, replay_node, run_replay
 from weavegate.rewriting import keeping, rewrites_of
@@ -59,7 +61,7 @@ def replay(
         known, profile = decode(data), record.nan
         nodes = [(keeping(n, la, known, profile), la) for n, la in nodes]  # type: ignore[arg-type]
     difference = None
-    if record.kind is FindingClass.RESIDUE:
+    if record.kind in (FindingClass.RESIDUE, FindingClass.IMPORTS):
         breaches = replay_attack(record, nodes, data)
         differs, shown = bool(breaches), _as_attacked(record, breaches, nodes)
     else:
@@ -105,6 +107,10 @@ def _nodes(
     else:
         asked = [observed.node for observed in record.observed]
     own = {launch.engine: launch for launch in launches}
+    asked = [hosted(node, record.host) for node in asked]
+    if record.kind is FindingClass.IMPORTS:
+        # Each was observed with two hosts; the attack makes the other ones itself.
+        asked = [node for place, node in enumerate(asked) if node not in asked[:place]]
     return [
         (replay_node(node, record), own.get(node.engine) or environments.launch(node.engine))
         for node in asked
@@ -120,7 +126,7 @@ def _run(
     with (
         tempfile.TemporaryDirectory(prefix="weavegate-") as folder,
         EvidenceStore.open(Path(folder) / "evidence.sqlite") as store,
-        Pool(nodes, probe=fpu_probe()) as pool,
+        Pool(nodes, probe=fpu_probe(), hosts=makers(len(nodes), record.host)) as pool,
     ):
         identities = pool.identities()
         pool.add_module(record.module_sha256, data)
@@ -177,9 +183,30 @@ def _as_attacked(
     The finding with what the attack achieved now; as it was if it achieved nothing.
     """
     seen = {breach.node: breach.outcome for breach in reversed(breaches)}
+    if record.host is not None and record.kind is FindingClass.IMPORTS:
+        return _as_answered(record, record.host, breaches, nodes)
     observed = tuple(
         Observed(node, launch.families.generator, seen[node])
         for node, launch in nodes
         if node in seen
     )
     return msgspec.structs.replace(record, observed=observed or record.observed)
+
+
+def _as_answered(
+    record: Finding,
+    host: HostSetting,
+    breaches: Sequence[Breach],
+    nodes: Sequence[tuple[Node, Launch]],
+) -> Finding:
+    """
+    The finding with what each node does now under the usual host, and under another.
+    """
+    generators = {node: launch.families.generator for node, launch in nodes}
+    observed = []
+    for breach in {breach.node: breach for breach in reversed(breaches)}.values():
+        if breach.usual is not None:
+            other = msgspec.structs.replace(breach.node, host=host.varied(breach.world).digest())
+            observed.append(Observed(breach.node, generators[breach.node], breach.usual))
+            observed.append(Observed(other, generators[breach.node], breach.outcome))
+    return msgspec.structs.replace(record, observed=tuple(observed) or record.observed)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -23,9 +24,12 @@ from runners.blocks import BlockOutcome, CaseBlock
 from runners.catalog import Catalog
 from runners.cell import CellLimits
 from runners.environments import Environments
+from runners.hosts.script import script_of
 from runners.pool import Pool
 from runners.records import Budget, Level, Outcome
 from weavegate.exits import Exit, WeavegateError
+from weavegate.findings_files import write_atomically
+from weavegate.hosted import hosted, makers
 from weavegate.nodes import Participant, choose
 from weavegate.probing import fpu_probe
 from weavegate.refusals import require_callable
@@ -51,16 +55,26 @@ def run_once(
     engines: Sequence[str],
     *,
     as_json: bool,
+    record: Path | None = None,
 ) -> int:
     """
     Run the case and print; 1 when nodes differ, else 0.
+
+    *record*: file for the host script of the case, as the first node's host answered.
     """
     subject = load_subject(module, manifest)
+    if record is not None and subject.host is None:
+        sentence = f"{subject.path}: imports nothing, so there is nothing to record"
+        raise WeavegateError(sentence, Exit.USAGE)
     block = read_case(subject, input_file)
     catalog = Catalog.load()
-    nodes = choose(engines, "fresh", catalog, Environments(catalog))
+    nodes = [
+        replace(item, node=hosted(item.node, subject.host))
+        for item in choose(engines, "fresh", catalog, Environments(catalog))
+    ]
     limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
-    with Pool([(n.node, n.launch) for n in nodes], limits=limits, probe=fpu_probe()) as pool:
+    pairs, hosts = [(n.node, n.launch) for n in nodes], makers(len(nodes), subject.host)
+    with Pool(pairs, limits=limits, probe=fpu_probe(), hosts=hosts) as pool:
         pool.identities()
         pool.add_module(subject.sha256, subject.data, subject.manifest.run.compile_deadline_ms)
         outcomes: dict[int, BlockOutcome] = {}
@@ -69,6 +83,9 @@ def run_once(
         for done in pool.drain():
             outcomes[done.seat] = done.outcome
     require_callable(subject.path, list(outcomes.values()))
+    if record is not None:
+        lines = script_of(outcomes[0].host_log or ())
+        write_atomically(record, "".join(line + "\n" for line in lines).encode())
     voices = [Voice(n.node, n.launch.families, outcomes[s]) for s, n in enumerate(nodes)]
     result = vote(block, subject.shapes[block.call.entry], voices, "exact", 0)
     shown = [outcome_at(outcomes[s], 0, block.call, block.level) for s in range(len(nodes))]

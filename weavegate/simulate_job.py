@@ -166,6 +166,13 @@ def _network(options: Options) -> _Network:
     check_powers(powers, count)
     paths = options.modules or shipped_models()
     subjects = tuple(load_subject(path) for path in paths)
+    for subject in subjects:
+        if subject.imports:
+            sentence = (
+                f"{subject.path}: imports {subject.imports[0]}: a simulated network has no host"
+                " functions; `weavegate certify` tells whether hosts can steer it"
+            )
+            raise WeavegateError(sentence, Exit.USAGE)
     members = options.members or _members(options, count, subjects)
     seed = secrets.randbits(_SEED_BITS) if options.seed is None else options.seed
     validators = tuple(

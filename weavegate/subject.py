@@ -23,8 +23,10 @@ from conformance.wasm.decode import validated
 from conformance.wasm.imports import check_imports
 from conformance.wasm.module import Module
 from conformance.wasm.shape import check_call
+from runners.hosts.setting import HostSetting
 from runners.records import Call
 from weavegate.exits import Exit, WeavegateError
+from weavegate.import_policy import import_refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,30 @@ class Subject:
     oracle: Oracle | None
     expectations: Expectations | None
     edges: Mapping[str, tuple[int, ...]] | None
+    refusals: tuple[str, ...] = ()
+    """One sentence for each import that is not allowed or has no answer: then it is never run."""
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """
+        Functions that it asks its host for, `module.name`, each once.
+        """
+        return tuple(dict.fromkeys(i.key for i in self.module.imports if i.kind == "function"))
+
+    @property
+    def host(self) -> HostSetting | None:
+        """
+        What answers its imports; None if it has none.
+        """
+        return self.manifest.run.host if self.imports else None
 
     @property
     def needed_proposals(self) -> frozenset[str]:
         """
         Capabilities that an engine must claim to be asked.
         """
-        return frozenset(f"proposal:{name}" for name in self.module.proposals)
+        needed = frozenset(f"proposal:{name}" for name in self.module.proposals)
+        return needed if self.host is None else needed | self.host.needs
 
 
 def read_module(path: Path) -> tuple[bytes, str, Module]:
@@ -71,10 +90,16 @@ def read_module(path: Path) -> tuple[bytes, str, Module]:
 
 
 def load_subject(
-    argument: Path, manifest_path: Path | None = None, expect: Path | None = None
+    argument: Path,
+    manifest_path: Path | None = None,
+    expect: Path | None = None,
+    *,
+    runs: bool = True,
 ) -> Subject:
     """
     Read and check a subject; raises WeavegateError or an error that `plainly` knows.
+
+    *runs*: a module whose imports are refused is an error, because nothing can be done with it.
     """
     located = locate(argument, manifest_path)
     if located.manifest_path is None:
@@ -82,6 +107,10 @@ def load_subject(
         raise WeavegateError(sentence, Exit.USAGE)
     manifest = read_manifest(located.manifest_path)
     data, sha256, module = read_module(located.wasm_path)
+    refusals = import_refusals(module, manifest.run.host)
+    if refusals and runs:
+        sentence = f"{located.wasm_path}: {refusals[0]}"
+        raise WeavegateError(sentence, Exit.FINDINGS)
     _check_policy(located.wasm_path, module, manifest)
     exported = [e.name for e in module.exports if str(e.kind) == "memory"]
     calls = build_calls(
@@ -109,31 +138,38 @@ def load_subject(
         oracle=Oracle.load(manifest) if manifest.semantics and manifest.semantics.program else None,
         expectations=_expectations(manifest),
         edges=read_edges(_beside(manifest, manifest.edges)) if manifest.edges else None,
+        refusals=refusals,
     )
 
 
 def _check_policy(path: Path, module: Module, manifest: Manifest) -> None:
     """
-    The static part: imports, and the memory that the module asks for from the start.
+    The static part: what the manifest says of imports, initialisers, and memory from the start.
     """
-    refused = check_imports(module, manifest.run.imports)
-    if refused:
-        sentence = f"{path}: {refused[0].sentence}"
-        raise WeavegateError(sentence, Exit.FINDINGS)
-    limits, most = module.memory_limits, manifest.run.memory_pages
+    run = manifest.run
+    unused = [p for p in check_imports(module, run.imports) if p.rule == "import-allowance-unused"]
+    if unused:
+        raise WeavegateError(f"{path}: {unused[0].sentence}", Exit.USAGE)
+    limits, most = module.memory_limits, run.memory_pages
     if limits is not None and limits[0] > most:
         sentence = (
             f"{path}: the module asks for {limits[0]:,} pages of memory ({limits[0] // 16} MiB)"
             f" from the start, [limits] pages allows {most:,}"
         )
         raise WeavegateError(sentence, Exit.FINDINGS)
-    if module.imports:
-        first = module.imports[0]
+    exported = {e.name for e in module.exports if str(e.kind) == "function"}
+    if run.abi != "plain" and "_initialize" in exported - set(run.initialize):
         sentence = (
-            f"{path}: imports {first.module}.{first.name}: the plain ABI has no host functions;"
-            " build the module without imports"
+            f"{path}: the module is a reactor, which wants its export _initialize called first:"
+            ' write initialize = ["_initialize"] in [abi]'
         )
-        raise WeavegateError(sentence, Exit.FINDINGS)
+        raise WeavegateError(sentence, Exit.USAGE)
+    if run.abi == "wasi" and "_start" in exported:
+        sentence = (
+            f"{path}: the module exports _start: it is a WASI command, which runs once and ends,"
+            " and no reactor: build it with -mexec-model=reactor"
+        )
+        raise WeavegateError(sentence, Exit.USAGE)
 
 
 def _beside(manifest: Manifest, name: str) -> Path:

@@ -32,6 +32,7 @@ UNVOTED: Final = frozenset(
         FindingClass.UNFAITHFUL,
         FindingClass.FPU_MODE,
         FindingClass.RESIDUE,
+        FindingClass.IMPORTS,
     }
 )
 """Classes in which no node votes against another."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from runners.hosts.setting import HostSetting
 from runners.records import Budget, Call, Level, Node, Outcome, digest_of
 
 Party = Literal["engine", "module", "host", "harness", "undecided"]
@@ -45,6 +46,8 @@ class FindingClass(StrEnum):
     """Known subnormal products came out wrong beside a batch."""
     RESIDUE = "residue"
     """A call depends on, or can see, what another caller's call left behind."""
+    IMPORTS = "imports"
+    """A call depends on what its host answers, which may differ between validators."""
 
 
 class Blame(Struct, frozen=True):
@@ -77,7 +80,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     schema: int = 1
     property: str
-    """`replicates`, `faithful` or `no-residue`."""
+    """`replicates`, `faithful`, `no-residue` or `imports-deterministic`."""
     kind: FindingClass
     blame: Blame
     module_sha256: str
@@ -105,6 +108,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """What each scalar slot means where that is not its core type. Not part of the id."""
     reset: str = ""
     """Export called between the cases of `history`, of a finding of residue. Not part of the id."""
+    host: HostSetting | None = None
+    """What answers the module's imports; None if it has none. Its digest is in `observed`."""
 
     @builtins.property
     def id(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Final
 
 from conformance.manifest.errors import BadManifestError, BadSubjectError
-from conformance.manifest.guess import AbiGuess, CallGuess, guess_abi
+from conformance.manifest.guess import AbiGuess, CallGuess, guess_abi, guess_kind, is_minified
 from conformance.manifest.read import parse_manifest
 from conformance.wasm.imports import check_imports
 from conformance.wasm.module import Module
@@ -33,9 +33,9 @@ def draft_manifest(module: Module, file_name: str) -> str:
     guess = guess_abi(module)
     parts = [_head(module, file_name)]
     if guess.calls:
-        parts += [_abi_of_calls(guess), *(_call(call) for call in guess.calls)]
+        parts += [_abi_of_calls(guess, module), *(_call(call) for call in guess.calls)]
     else:
-        parts += [_abi_of_entry(guess), _buffers(guess)]
+        parts += [_abi_of_entry(guess, module), _buffers(guess)]
     parts += [_limits(guess), _host(module), _judge(guess)]
     text = "\n".join(parts)
     try:
@@ -77,10 +77,10 @@ sha256 = "{hashlib.sha256(module.binary).hexdigest()}"
 """
 
 
-def _abi_of_entry(guess: AbiGuess) -> str:
+def _abi_of_entry(guess: AbiGuess, module: Module) -> str:
     lines = [
         "[abi]",
-        'kind = "plain"',
+        *_kind(module),
         "# The export that computes.",
         f"entry = {_quoted(guess.entry)}",
         '# Its arguments: "input" and "output" are the addresses of the buffers below, typed bits',
@@ -99,6 +99,27 @@ def _abi_of_entry(guess: AbiGuess) -> str:
         *_initialize(guess),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _kind(module: Module) -> list[str]:
+    """
+    The ABI whose host answers the module's imports, and the map that minified ones need.
+    """
+    kind = guess_kind(module)
+    lines = [f'kind = "{kind}"']
+    if kind != "plain":
+        lines.insert(0, f"{GUESS} its imports look like those of {kind}.")
+    minified = [item.key for item in module.imports if kind != "plain" and is_minified(item)]
+    if minified:
+        lines += [
+            "# What its minified imports are, as the JavaScript beside it says; they must be in",
+            "# `imports` of [host] as well:",
+            *(
+                _comment(f"names = {{ {_quoted(key)} = {_quoted('env.abort')} }}")
+                for key in minified[:1]
+            ),
+        ]
+    return lines
 
 
 def _initialize(guess: AbiGuess) -> list[str]:
@@ -155,10 +176,10 @@ def _bound(dtype: str, value: int) -> str:
     return f"{value}.0" if dtype in ("f32", "f64") else str(value)
 
 
-def _abi_of_calls(guess: AbiGuess) -> str:
+def _abi_of_calls(guess: AbiGuess, module: Module) -> str:
     lines = [
         "[abi]",
-        'kind = "plain"',
+        *_kind(module),
         *_initialize(guess),
         "",
         "# Each [[call]] is an export that takes numbers and gives numbers.",
@@ -195,8 +216,9 @@ def _host(module: Module) -> str:
     problems = check_imports(module, ())
     if problems:
         lines += [
-            "# The module imports the names below. Add one to the list only if every node must",
-            "# answer it alike; what is not in the list is refused.",
+            "# The module imports the names below. Add one to the list only if the result does not",
+            "# depend on what a node answers, or if every node answers alike; what is not in the",
+            '# list is refused. A host script, script = "host.txt", answers what the ABI cannot.',
         ]
         for problem in problems[:_MAX_LISTED]:
             lines += [_comment(problem.sentence), _comment(f"  {_quoted(problem.key)},")]

@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from conformance.manifest.errors import BadSubjectError
 from conformance.manifest.read import MAX_PARAMETERS
-from conformance.wasm.items import FunctionType
+from conformance.wasm.items import FunctionType, Import
 from conformance.wasm.module import Module
+from runners.hosts.setting import Abi, HostSetting
 
 MAX_CALLS: Final = 200
 """Most `[[call]]` tables in a draft."""
@@ -33,6 +34,8 @@ _ENTRY_NAMES: Final = (
 )  # fmt: skip
 _MAX_ADDRESSES: Final = 4
 """Input, its length, output, its length."""
+_MINIFIED: Final = 2
+"""Most characters of a minified name."""
 _CONTRACT: Final = re.compile(r"interface_version_\d+\Z")
 _SCALARS: Final = frozenset({"i32", "i64", "f64"})
 
@@ -111,6 +114,29 @@ def guess_abi(module: Module) -> AbiGuess:
         dtype=_dtype(module),
         pages=min(65_536, max(1, most if most is not None else max(512, least))),
     )
+
+
+def is_minified(item: Import) -> bool:
+    """
+    Whether an import looks like emscripten's minified ones, such as `a.b`.
+    """
+    return max(len(item.module), len(item.name)) <= _MINIFIED
+
+
+def guess_kind(module: Module) -> Abi:
+    """
+    The ABI whose host has answers for the module's imports; `plain` if none seems to.
+    """
+    functions = [item for item in module.imports if item.kind == "function"]
+    kinds: tuple[Abi, ...] = ("wasi", "emscripten")
+    for kind in kinds:
+        host = HostSetting(abi=kind)
+        if functions and all(host.knows(item.key) for item in functions):
+            return kind
+    known = HostSetting(abi="emscripten")
+    if any(known.knows(item.key) or is_minified(item) for item in functions):
+        return "emscripten"
+    return "plain"
 
 
 def _dtype(module: Module) -> str:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal, cast, get_args, get_type_hints
 
 from conformance.manifest.domains import BadBoundError, bound_bits, place_of, widest
+from conformance.manifest.host_part import read_host
 from conformance.manifest.records import (
     Domain,
     DType,
@@ -31,6 +33,7 @@ from runners.records import (
     ByResult,
     Constant,
     InputPointer,
+    Made,
     OutputPointer,
     Place,
 )
@@ -82,7 +85,7 @@ def _manifest(top: Section, folder: str) -> Manifest:
     module = top.section("module")
     module.only(("name", "file", "description", "sha256"))
     calls = tuple(_scalar_call(section) for section in top.sections("call"))
-    run = _called_run(top, calls) if "call" in top.table else _entry_run(top)
+    run = _called_run(top, folder, calls) if "call" in top.table else _entry_run(top, folder)
     files = top.section("calls" if run.calls else "output")
     name = module.text("name")
     if not name.strip():
@@ -90,12 +93,12 @@ def _manifest(top: Section, folder: str) -> Manifest:
     return Manifest(
         name=name,
         path=folder,
-        module_file=_file(module, "file", "model.wasm"),
+        module_file=module.file("file", "model.wasm"),
         description=module.text("description", ""),
         module_sha256=_sha256(module),
-        rows=_file(top.section("input"), "rows", ""),
-        expected=_file(files, "expected", ""),
-        edges=_file(files, "edges", "") if run.calls else "",
+        rows=top.section("input").file("rows", ""),
+        expected=files.file("expected", ""),
+        edges=files.file("edges", "") if run.calls else "",
         run=run,
         judge=_judge(top.section("judge")),
         semantics=_semantics(top.section("semantics")) if "semantics" in top.table else None,
@@ -109,36 +112,22 @@ def _sha256(module: Section) -> str:
     return digest
 
 
-def _file(section: Section, key: str, default: str) -> str:
-    """
-    A file in the manifest's own folder, so that a module and what judges it travel together.
-    """
-    name = section.text(key, default)
-    if key not in section.table:
-        return default
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0]:
-        sentence = f"`{key}` must be a file inside the manifest's folder, written with `/`"
-        raise section.refusal(key, sentence)
-    return name
-
-
 # -------------------------------------------------------------------------------- run part
 
 
-def _entry_run(top: Section) -> RunPart:
+def _entry_run(top: Section, folder: str) -> RunPart:
     """
     The run part of a module with one entry and buffers.
     """
     abi = top.section("abi")
-    abi.only(("kind", "entry", "arguments", "results", "initialize", "instances"))
+    abi.only(("kind", "entry", "arguments", "results", "initialize", "instances", "names"))
     if "calls" in top.table:
         raise top.refusal("calls", "[calls] goes with [[call]] tables, and there are none")
     if "entry" not in abi.table:
         sentence = "name the export to call: `entry` in [abi], or [[call]] tables for scalars"
         raise top.refusal("abi", sentence)
     results = tuple(
-        _core_type(abi, ("results", place), item)
+        _result_type(abi, ("results", place), item)
         for place, item in enumerate(abi.items("results", ()))
     )
     if "input" not in top.table:
@@ -155,18 +144,18 @@ def _entry_run(top: Section) -> RunPart:
     if len(arguments) > MAX_PARAMETERS:
         raise abi.refusal("arguments", f"`arguments` must be at most {MAX_PARAMETERS}")
     return _run(
-        top, entry=abi.text("entry"), arguments=arguments, results=results,
+        top, folder, entry=abi.text("entry"), arguments=arguments, results=results,
         input_tensor=tensor, output=output,
     )  # fmt: skip
 
 
-def _called_run(top: Section, calls: tuple[ScalarCall, ...]) -> RunPart:
+def _called_run(top: Section, folder: str, calls: tuple[ScalarCall, ...]) -> RunPart:
     """
     The run part of a module whose exports are called with scalars.
     """
     if not 0 < len(calls) <= MAX_CALLS:
         raise top.refusal("call", f"there must be from 1 to {MAX_CALLS} [[call]] tables")
-    top.section("abi").only(("kind", "initialize", "instances"))
+    top.section("abi").only(("kind", "initialize", "instances", "names"))
     top.section("calls").only(("expected", "edges"))
     for name in ("input", "output"):
         if name in top.table:
@@ -177,11 +166,12 @@ def _called_run(top: Section, calls: tuple[ScalarCall, ...]) -> RunPart:
         if call.entry in seen:
             raise top.refusal(("call", place), f'the entry "{call.entry}" has two [[call]] tables')
         seen.add(call.entry)
-    return _run(top, calls=calls)
+    return _run(top, folder, calls=calls)
 
 
 def _run(
     top: Section,
+    folder: str,
     *,
     entry: str | None = None,
     arguments: tuple[Argument, ...] = (),
@@ -190,18 +180,12 @@ def _run(
     output: Tensor | None = None,
     calls: tuple[ScalarCall, ...] = (),
 ) -> RunPart:
-    abi, limits = top.section("abi"), top.section("limits")
-    host, reset = top.section("host"), top.section("reset")
-    abi.choice("kind", ("plain",), "plain")
+    abi, limits, reset = top.section("abi"), top.section("limits"), top.section("reset")
     limits.only(("pages", "deadline_ms", "compile_deadline_ms", "fuel"))
-    host.only(("imports",))
     reset.only(("export",))
-    imports = host.texts("imports", ())
-    for place, name in enumerate(imports):
-        if not all(name.partition(".")):
-            sentence = f'"{name}" must be MODULE.NAME, such as "env.abort"'
-            raise host.refusal(("imports", place), sentence)
+    host = read_host(top, folder)
     return RunPart(
+        abi=host.abi,
         entry=entry,
         arguments=arguments,
         entry_results=results,
@@ -213,7 +197,11 @@ def _run(
         deadline_ms=limits.integer("deadline_ms", 1, MAX_DEADLINE_MS, 10_000),
         compile_deadline_ms=limits.integer("compile_deadline_ms", 1, MAX_DEADLINE_MS, 60_000),
         fuel=limits.integer("fuel", 1, MAX_FUEL) if "fuel" in limits.table else None,
-        imports=imports,
+        imports=host.imports,
+        names=host.names,
+        script=host.script,
+        scripted=host.scripted,
+        seed=host.seed,
         policy=_policy(abi),
         reset=reset.text("export") if "reset" in top.table else None,
     )
@@ -237,9 +225,40 @@ def _core_type(section: Section, keys: tuple[str | int, ...], value: object) -> 
     return cast("ValueType", section.one_of(keys, value, CORE_TYPES))
 
 
+def _result_type(abi: Section, keys: tuple[str | int, ...], value: object) -> ValueType:
+    """
+    The type of an entry's result. A reactor's may be an f32: its author cannot be asked for more.
+    """
+    if value == "f32" and abi.table.get("kind", "plain") != "plain":
+        return "f32"
+    return _core_type(abi, keys, value)
+
+
+def _made(abi: Section, keys: tuple[str | int, ...], table: Mapping[str, object]) -> Made:
+    """
+    `{ made = EXPORT, with = [BITS, ...] }`.
+    """
+    section = Section(abi.document, abi.lines, (*abi.path, *keys), table)
+    section.only(("made", "with"))
+    given = tuple(
+        section.plain_text(("with", place), item)
+        for place, item in enumerate(section.items("with", ()))
+    )
+    for place, text in enumerate(given):
+        try:
+            kind, _ = parse_bits(text)
+        except BadBitsError as error:
+            raise section.refusal(("with", place), str(error)) from None
+        if kind not in CORE_TYPES:
+            raise section.refusal(("with", place), f"a {kind} cannot be given to an export")
+    return Made(section.text("made"), given)
+
+
 def _argument(
     abi: Section, keys: tuple[str | int, ...], value: object, *, has_output: bool
 ) -> Argument:
+    if isinstance(value, dict):
+        return _made(abi, keys, value)
     text = abi.plain_text(keys, value)
     if text == "input":
         return InputPointer()
@@ -254,7 +273,10 @@ def _argument(
     if found == "f32":
         raise abi.refusal(keys, _F32_SCALAR)
     if found not in CORE_TYPES:
-        sentence = 'an argument is "input", "output", or bits such as "i32:0000000a"'
+        sentence = (
+            'an argument is "input", "output", bits such as "i32:0000000a", or'
+            " { made = EXPORT, with = [BITS] }"
+        )
         raise abi.refusal(keys, f"{sentence}, not {text[:60]!r}")
     return Constant(text)
 
@@ -415,7 +437,7 @@ def _semantics(section: Section) -> Semantics:
     section.only(("class", "program", "weights", "functions"))
     classes = get_args(get_type_hints(Semantics)["function_class"])
     function_class = section.choice("class", classes)
-    program = _file(section, "program", "")
+    program = section.file("program", "")
     if function_class in ("program", "correctly-rounded") and not program:
         sentence = f'class "{function_class}" needs `program`, the file with the formula'
         raise section.refusal("class", sentence)
@@ -423,6 +445,6 @@ def _semantics(section: Section) -> Semantics:
     return Semantics(
         function_class=cast('Literal["program"]', function_class),
         program=program,
-        weights=_file(section, "weights", ""),
+        weights=section.file("weights", ""),
         functions=tuple((name, functions.text(name)) for name in sorted(functions.table)),
     )

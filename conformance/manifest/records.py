@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from runners.bits import ValueType
+from runners.hosts.setting import Abi, HostSetting
 from runners.records import Argument, Place
 
 DType = Literal["i32", "i64", "f32", "f64"]
@@ -60,7 +61,7 @@ class RunPart(Struct, frozen=True, kw_only=True):
     All that can change what a module does: it enters the digest of every case.
     """
 
-    abi: Literal["plain"] = "plain"
+    abi: Abi = "plain"
     entry: str | None = None
     """The export called with an input and an output buffer; None when `calls` are given."""
     arguments: tuple[Argument, ...] = ()
@@ -74,9 +75,31 @@ class RunPart(Struct, frozen=True, kw_only=True):
     compile_deadline_ms: int = 60_000
     fuel: int | None = None
     imports: tuple[str, ...] = ()
-    """Allowed imports, `module.name`."""
+    """Allowed imports, `module.name` as the module says them."""
+    names: tuple[tuple[str, str], ...] = ()
+    """(`module.name` as the module says it, what it is in the ABI), for minified imports."""
+    script: tuple[str, ...] = ()
+    """Lines of the host script."""
+    scripted: bool = False
+    """Whether a host script answers, not a world."""
+    seed: int = 0
+    """The world that answers is drawn from it."""
     policy: str = "fresh"
     reset: str | None = None
+
+    @property
+    def host(self) -> HostSetting:
+        """
+        What answers the module's imports.
+        """
+        return HostSetting(
+            abi=self.abi,
+            imports=self.imports,
+            names=self.names,
+            script=self.script,
+            scripted=self.scripted,
+            seed=self.seed,
+        )
 
 
 class Semantics(Struct, frozen=True, kw_only=True):

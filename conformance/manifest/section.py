@@ -8,7 +8,7 @@ import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
 from conformance.manifest.errors import BadManifestError
@@ -31,7 +31,7 @@ class Section:
     is required. All of them raise BadManifestError.
     """
 
-    file: str
+    document: str
     lines: Mapping[KeyPath, int]
     path: KeyPath
     table: Mapping[str, object]
@@ -62,7 +62,7 @@ class Section:
         """
         place = (keys,) if isinstance(keys, str) else keys
         return BadManifestError(
-            self.file, self.line(*place), _dotted((*self.path, *place)), sentence
+            self.document, self.line(*place), _dotted((*self.path, *place)), sentence
         )
 
     def only(self, known: Collection[str]) -> None:
@@ -95,6 +95,19 @@ class Section:
                 f"`{_name(keys)}` must be at most {MAX_TEXT} characters without control characters",
             )
         return value
+
+    def file(self, key: str, default: str | None = None) -> str:
+        """
+        A file in the manifest's own folder, so that a module and what judges it travel together.
+        """
+        name = self.text(key, default)
+        if key not in self.table:
+            return name
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0]:
+            sentence = f"`{key}` must be a file inside the manifest's folder, written with `/`"
+            raise self.refusal(key, sentence)
+        return name
 
     def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """
@@ -172,7 +185,7 @@ class Section:
         value = self.table.get(key, {})
         if not isinstance(value, dict):
             raise self.wrong((key,), f"a table: write [{_dotted((*self.path, key))}]", value)
-        return Section(self.file, self.lines, (*self.path, key), value)
+        return Section(self.document, self.lines, (*self.path, key), value)
 
     def sections(self, key: str) -> tuple[Section, ...]:
         """
@@ -182,7 +195,7 @@ class Section:
         for place, item in enumerate(self.items(key, ())):
             if not isinstance(item, dict):
                 raise self.wrong((key, place), f"a table: write [[{key}]]", item)
-            found.append(Section(self.file, self.lines, (*self.path, key, place), item))
+            found.append(Section(self.document, self.lines, (*self.path, key, place), item))
         return tuple(found)
 
     def required(self, key: str, default: object = None) -> object:

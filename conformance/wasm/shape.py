@@ -20,6 +20,7 @@ from runners.records import (
     ByResult,
     Call,
     Constant,
+    Made,
     Slot,
 )
 
@@ -89,6 +90,10 @@ def _entry(module: Module, call: Call) -> Iterator[str]:
                 parameters.append(cast("ValType", parse_bits(argument.bits)[0]))
             case _:
                 parameters.append("i32")
+        if isinstance(argument, Made):
+            given = tuple(cast("ValType", parse_bits(bits)[0]) for bits in argument.given)
+            makes = FunctionType(given, ("i32",))
+            yield from _typed(module, argument.export, f"makes argument {place}", makes)
     wanted = FunctionType(tuple(parameters), call.results)
     yield from _typed(module, call.entry, "is the entry of the call", wanted)
 

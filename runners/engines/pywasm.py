@@ -65,11 +65,13 @@ CAPABILITIES = (
     ((1, 1, 0), ["proposal:multi-value"]),
     ((1, 1, 1), ["proposal:sign-extension", "proposal:saturating-conversion"]),
     ((1, 2, 0), ["proposal:bulk-memory", "proposal:reference-types"]),
+    ((2, 0, 0), ["hosts", "hosts:grow"]),
     ((2, 2, 0), ["proposal:simd"]),
 )
 """What a version can do since when, as tried."""
 
 CODES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
+NUMBERS = {"i32": 0x7F, "i64": 0x7E, "f32": 0x7D, "f64": 0x7C}
 WIDTHS = {"i32": 4, "i64": 8, "f32": 4, "f64": 8}
 FUNCTION, TABLE, MEMORY, GLOBAL = range(4)
 
@@ -134,7 +136,7 @@ class Engine(Base):
             "library_sha256": digest.hexdigest(),
         }
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Parse.
         """
@@ -150,18 +152,19 @@ class Engine(Base):
             unknown = isinstance(error, KeyError) or said.startswith("0x") or "unsupp" in said
             text = "%s: %s" % (type(error).__name__, error)
             raise Refused("compile", "unsupported" if unknown else "invalid", text)
-        return source
+        return source, imports
 
     def open(self, module, fuel, pooled):
         """
-        Instantiate with no imports.
+        Instantiate.
         """
-        parsed, imports, fits = parse(*module)
+        source, functions = module
+        parsed, imports, fits = parse(*source)
         if not fits:
             raise Stop(EXHAUSTED_MEMORY, "the memory is larger than its ceiling")
-        if imports:
+        if imports and "hosts" not in self.capabilities:
             raise Stop(REJECTED_INSTANTIATE, "%d imports and no host" % imports)
-        return EarlyInstance(parsed) if EARLY else CoreInstance(parsed)
+        return EarlyInstance(parsed) if EARLY else CoreInstance(parsed, functions)
 
 
 def parse(wasm, memory_pages):
@@ -181,6 +184,13 @@ def parse(wasm, memory_pages):
         fits = fits and limits.n <= memory_pages
         limits.m = min(limits.m or memory_pages, memory_pages)
     return parsed, len(imports), fits
+
+
+def no_code(machine, arguments):
+    """
+    Stands for a host function, which is called by its address instead.
+    """
+    raise Stop(TRAP_UNKNOWN, "a host function was called by its code")
 
 
 class Frames(list):
@@ -211,6 +221,7 @@ class Instance(BaseInstance):
 
     def __init__(self):
         self.exports = {}
+        self.host_functions = {}
 
     def export(self, name, kind):
         """
@@ -249,17 +260,67 @@ class CoreInstance(Instance):
     An instance of 1.1 and later.
     """
 
-    def __init__(self, parsed):
+    def __init__(self, parsed, functions):
         Instance.__init__(self)
         self.runtime = pywasm.Runtime()
         self.machine = self.runtime.machine
         self.machine.stack.frame = Frames()
+        given = self.externs(parsed, functions)
         try:
-            instance = self.machine.instance(parsed, [])
+            instance = self.machine.instance(parsed, given)
         except Exception as error:  # a trap in a segment or in the start function
             raise stop_of(error, len(self.machine.stack.frame))
         for item in instance.exps:
             self.exports[item.name] = (item.data.kind, item.data.data)
+
+    def externs(self, parsed, functions):
+        """
+        The module's imports, in order; raises Stop for one that is not a function of numbers.
+        """
+        if not parsed.imps:
+            return []
+        known = {}
+        for function in functions:
+            kind = pywasm.core.FuncType(
+                *[
+                    [pywasm.ValType(NUMBERS[name]) for name in types]
+                    for types in (function.parameters, function.results)
+                ]
+            )
+            extern = self.runtime.allocate_func_host(kind, no_code)
+            known[function.module, function.name] = kind, extern
+            self.host_functions[extern.data] = (
+                function.answer,
+                [WIDTHS[name] for name in function.parameters],
+                [self.maker(name) for name in function.results],
+            )
+        given = []
+        for item in parsed.imps:
+            kind, extern = known.get((item.module, item.name), (None, None))
+            if kind is None or item.kind != FUNCTION or kind != parsed.type[item.desc]:
+                text = "no host gives the import %s.%s" % (item.module, item.name)
+                raise Stop(REJECTED_INSTANTIATE, text)
+            given.append(extern)
+        self.inner_call = self.machine.evaluate_call
+        self.machine.evaluate_call = self.evaluate_call
+        return given
+
+    def evaluate_call(self, address):
+        """
+        A call within the guest; one of an import takes and gives bits, not Python's numbers.
+        """
+        found = self.host_functions.get(address)
+        if found is None:
+            return self.inner_call(address)
+        answer, widths, makers = found
+        values = self.machine.stack.value
+        first = len(values) - len(widths)
+        given = values[first:]
+        del values[first:]
+        bits = answer(
+            [int.from_bytes(item.data[:width], "little") for item, width in zip(given, widths)]
+        )
+        self.machine.stack.value.extend([make(word) for make, word in zip(makers, bits)])
 
     def type_of(self, address):
         """
@@ -275,7 +336,7 @@ class CoreInstance(Instance):
         Bits -> the interpreter's value.
         """
         value_class = pywasm.ValInst
-        value_type = pywasm.ValType({name: code for code, name in CODES.items()}[kind])
+        value_type = pywasm.ValType(NUMBERS[kind])
         size = getattr(value_class, "blen", 8)
         mask = (1 << (8 * WIDTHS[kind])) - 1
 
@@ -286,23 +347,35 @@ class CoreInstance(Instance):
 
     def call(self, address, values):
         """
-        Call; the stacks of a call that trapped are cleared, as they would spoil the next one.
+        Call on stacks of its own: those of a call that trapped would spoil the next one, and those
+        of a call that waits for its host are not empty.
         """
-        machine = self.machine
+        machine, stack = self.machine, self.machine.stack
+        outer = stack.frame, stack.label, stack.value
+        stack.frame, stack.label, stack.value = Frames(), [], []
         try:
             return machine.invocate(address, values)
         except Exception as error:
-            stop = stop_of(error, len(machine.stack.frame))
-        machine.stack.frame = Frames()
-        machine.stack.label = []
-        machine.stack.value = []
-        raise stop
+            raise stop_of(error, len(stack.frame))
+        finally:
+            stack.frame, stack.label, stack.value = outer
 
     def memory(self, name):
         """
         Linear memory itself: a view would keep it from growing.
         """
         return self.machine.store.mems[self.export(name, MEMORY)].data
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        memory = self.machine.store.mems[self.export(name, MEMORY)]
+        before = memory.size
+        if before + pages > (memory.type.limits.m or 65536):
+            return -1
+        memory.grow(pages)
+        return before
 
     def global_bits(self, name):
         """
@@ -347,8 +420,7 @@ class EarlyInstance(Instance):
         """
         Bits -> the interpreter's value.
         """
-        code = {name: code for code, name in CODES.items()}[kind]
-        value_type = pywasm.binary.ValueType(code)
+        value_type = pywasm.binary.ValueType(NUMBERS[kind])
         raw = pywasm.execution.Value.raw
         mask = (1 << (8 * WIDTHS[kind])) - 1
 

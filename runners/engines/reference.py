@@ -42,7 +42,8 @@ from conformance.wasm.evaluate.stops import (
     LinkError,
     TrappedError,
 )
-from conformance.wasm.evaluate.store import Limits
+from conformance.wasm.evaluate.store import HostFunction, Limits
+from conformance.wasm.items import FunctionType
 
 TRAPS = {
     "unreachable": TRAP_UNREACHABLE,
@@ -88,6 +89,20 @@ def sources_sha256(archive):
     return digest.hexdigest()
 
 
+def functions(imports):
+    """
+    The module's imports, by module and name, as the evaluator takes them.
+    """
+
+    def given(function):
+        return HostFunction(
+            FunctionType(function.parameters, function.results),
+            lambda instance, *arguments: function.answer(arguments),
+        )
+
+    return {(function.module, function.name): given(function) for function in imports}
+
+
 class Engine(Base):
     """
     The evaluator.
@@ -95,6 +110,8 @@ class Engine(Base):
 
     name = "reference"
     capabilities = (
+        "hosts",
+        "hosts:grow",
         "level:state",
         "level:full",
         "fuel",
@@ -118,7 +135,7 @@ class Engine(Base):
             "library_sha256": sources_sha256(sys.argv[0]),
         }
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Decode and validate; functions are compiled when they are first called.
         """
@@ -127,7 +144,7 @@ class Engine(Base):
             text = "reference has no compilers, other CPUs, or settings but nan=canonical"
             raise Refused("compile", "unsupported", text)
         try:
-            return Program.load(bytes(wasm)), memory_pages
+            return Program.load(bytes(wasm)), memory_pages, functions(imports)
         except BadModuleError as error:
             rule = "invalid"
             if error.rule.startswith("proposal-"):
@@ -138,12 +155,12 @@ class Engine(Base):
 
     def open(self, module, fuel, pooled):
         """
-        Instantiate with no imports.
+        Instantiate.
         """
-        program, pages = module
+        program, pages, given = module
         budget = UNLIMITED if fuel is None else fuel
         try:
-            evaluation = Evaluation(program, limits=Limits(pages=pages), fuel=budget)
+            evaluation = Evaluation(program, given, limits=Limits(pages=pages), fuel=budget)
         except LinkError as error:
             raise Stop(REJECTED_INSTANTIATE, str(error))
         except (TrappedError, ExhaustedError, MemoryError) as error:
@@ -194,6 +211,12 @@ class Instance(BaseInstance):
             return self.evaluation.memory(name).data
         except BadCallError as error:
             raise Stop(REJECTED_ENTRY, str(error))
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        return self.evaluation.memory(name).grow(pages)
 
     def global_bits(self, name):
         """

@@ -19,6 +19,7 @@ const STATUS = {
   overflow: 19,
   table: 22,
   unknown: 24,
+  host: 26,
   stack: 48,
   exhaustedMemory: 50,
   instantiate: 65,
@@ -40,6 +41,8 @@ const TRAPS = [
   ["element segment", STATUS.table],
 ];
 const CAPABILITIES = [
+  "hosts",
+  "hosts:grow",
   "level:state",
   "proposal:mutable-global",
   "proposal:sign-extension",
@@ -161,20 +164,23 @@ class Reader {
   }
 }
 
-// Types of the exported functions and globals, which the JavaScript API does not tell. The module
-// was validated before. Types beyond functions (structs and the like) end the reading.
-function exportTypes(bytes) {
+// Types of the imported functions and of the exported functions and globals, which the JavaScript
+// API does not tell. The module was validated before. Types beyond functions (structs and the like) end the reading.
+function interfaceOf(bytes) {
   const reader = new Reader(bytes);
   const types = [];
   const functions = [];
   const globals = [];
   const found = new Map();
+  const imports = [];
   const imported = () => {
-    reader.text();
-    reader.text();
+    const [module, name] = [reader.text(), reader.text()];
     const kind = reader.byte();
-    if (kind === 0) functions.push(reader.number());
-    else if (kind === 1) {
+    imports.push({ module, name, kind });
+    if (kind === 0) {
+      functions.push(reader.number());
+      Object.assign(imports.at(-1), types[functions.at(-1)]);
+    } else if (kind === 1) {
       reader.valueType();
       reader.limits();
     } else if (kind === 2) reader.limits();
@@ -213,7 +219,7 @@ function exportTypes(bytes) {
     if (sections[number]) reader.many(sections[number]);
     reader.at = end;
   }
-  return found;
+  return { types: found, imports };
 }
 
 function skipConstant(reader) {
@@ -257,20 +263,25 @@ function assemble(...sections) {
 const INWARD = { f32: [0xbe], f64: [0xbf] };
 const OUTWARD = { f32: [0xbc], f64: [0xbd] };
 
-// A function like `inner`, with floats as integers of their bits.
-function throughShim(inner, parameters, results) {
+// A function like `inner`, with floats as integers of their bits; the other way round when flipped.
+function throughShim(inner, parameters, results, flipped = false) {
   const integers = (types) => types.map((name) => INTEGER[name]);
-  const code = [...leb(results.length), ...results.flatMap((name) => [1, TYPE_CODES[name]])];
-  parameters.forEach((name, index) => code.push(0x20, ...leb(index), ...(INWARD[name] ?? [])));
+  const [inward, outward] = flipped ? [OUTWARD, INWARD] : [INWARD, OUTWARD];
+  const given = flipped ? integers(results) : results;
+  const code = [...leb(results.length), ...given.flatMap((name) => [1, TYPE_CODES[name]])];
+  parameters.forEach((name, index) => code.push(0x20, ...leb(index), ...(inward[name] ?? [])));
   code.push(0x10, 0);
   const base = parameters.length;
   for (let index = results.length - 1; index >= 0; index -= 1) code.push(0x21, ...leb(base + index));
   results.forEach((name, index) => {
-    code.push(0x20, ...leb(base + index), ...(OUTWARD[name] ?? []));
+    code.push(0x20, ...leb(base + index), ...(outward[name] ?? []));
   });
   code.push(0x0b);
-  const inside = functionType(parameters, results);
-  const outside = functionType(integers(parameters), integers(results));
+  const types = [
+    functionType(parameters, results),
+    functionType(integers(parameters), integers(results)),
+  ];
+  const [inside, outside] = flipped ? types.reverse() : types;
   const module = assemble(
     section(1, [2, ...inside, ...outside]),
     section(2, [1, 1, 0x6d, 1, 0x66, 0, 0]),
@@ -302,14 +313,160 @@ function fromBits(bits, type) {
   return INTEGER[type] === "i64" ? bits : Number(BigInt.asIntN(32, bits));
 }
 
+// --------------------------------------------------------------------------------- host calls
+
+// What a worker says and hears while a host function runs (PROTOCOL.md, "Host calls").
+class Conversation {
+  constructor(commands, replies) {
+    this.commands = commands;
+    this.replies = replies;
+    this.postponed = [];
+    this.id = null;
+    this.row = null;
+    this.session = null;
+  }
+
+  nextCommand() {
+    return this.postponed.shift() ?? readFrame(this.commands);
+  }
+
+  // The import object of a module; functions are those that `load` was told of.
+  imports(described) {
+    const found = {};
+    for (const { module, name, parameters, results } of described) {
+      const answer = (...values) => this.call(module, name, parameters, results, values);
+      const floats = [...parameters, ...results].some((type) => INTEGER[type] !== type);
+      found[module] ??= {};
+      found[module][name] = floats ? throughShim(answer, parameters, results, true) : answer;
+    }
+    return found;
+  }
+
+  call(module, name, parameters, results, values) {
+    // A guest that has used up the stack must stop before the conversation begins, not within it.
+    headroom(500);
+    const bits = parameters.map((type, index) => toBits(values[index], type));
+    const header = { id: this.id, turn: "host_call", module, name, row: this.row };
+    writeFrame(this.replies, header, [packed(bits)]);
+    let trapped = null;
+    for (;;) {
+      const { header: turn, blobs } = this.nextTurn();
+      if (turn.turn === "host_return") {
+        const found = results.map((type, index) => fromBits(wordAt(blobs[0], index), type));
+        return found.length > 1 ? found : found[0];
+      }
+      if (turn.turn === "host_trap") {
+        throw trapped?.status >= STATUS.stack ? trapped : new Stop(STATUS.host, turn.text);
+      }
+      const reply = { id: this.id, turn: turn.turn };
+      let out = [];
+      try {
+        out = this[turn.turn](turn, blobs);
+        reply.ok = true;
+      } catch (error) {
+        if (error instanceof Stop) {
+          trapped = error;
+          const text = error.message.slice(0, 200);
+          reply.error = { stage: "trap", rule: `status-${error.status}`, text };
+        } else if (error instanceof Refused) {
+          reply.error = { stage: error.stage, rule: error.rule, text: error.message };
+        } else throw error;
+      }
+      writeFrame(this.replies, reply, out);
+    }
+  }
+
+  nextTurn() {
+    for (;;) {
+      const frame = readFrame(this.commands);
+      if (!frame) process.exit(0);
+      if (frame.header.to === this.id) return frame;
+      this.postponed.push(frame);
+    }
+  }
+
+  window(address, size) {
+    const memory = this.session?.exported;
+    if (!memory) throw new Refused("memory", "none", "there is no memory, or not yet");
+    if (address < 0 || size < 0 || address + size > memory.buffer.byteLength) {
+      const text = `${address}+${size} beyond memory of ${memory.buffer.byteLength} bytes`;
+      throw new Refused("memory", "out-of-bounds", text);
+    }
+    return new Uint8Array(memory.buffer, address, size);
+  }
+
+  peek(turn) {
+    return [Buffer.from(this.window(turn.address, turn.size))];
+  }
+
+  poke(turn, blobs) {
+    this.window(turn.address, blobs[0].length).set(blobs[0]);
+    return [];
+  }
+
+  grow(turn) {
+    this.window(0, 0);
+    try {
+      return [packed([BigInt(this.session.exported.grow(turn.pages))])];
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return [packed([0xffffffffn])];
+    }
+  }
+
+  reenter(turn, blobs) {
+    if (!this.session) throw new Refused("entry", "none", "the instance is not open yet");
+    const { parameters, results } = turn;
+    let entry;
+    try {
+      entry = this.session.bind(turn.export, parameters, results);
+    } catch (error) {
+      if (!(error instanceof Stop)) throw error;
+      throw new Refused("entry", "none", error.message);
+    }
+    const values = parameters.map((type, index) => fromBits(wordAt(blobs[0], index), type));
+    let outcome = this.session.call(entry, ...values);
+    if (results.length === 1) outcome = [outcome];
+    return [packed(results.map((type, index) => toBits(outcome[index], type)))];
+  }
+}
+
+// Whether a function that the controller told of is the one that a module imports.
+function fits(given, wanted) {
+  const type = ({ parameters, results }) => JSON.stringify([parameters, results]);
+  const same = given.module === wanted.module && given.name === wanted.name;
+  return wanted.kind === 0 && same && type(given) === type(wanted);
+}
+
+// Throws RangeError unless there is room for this many calls on the stack.
+function headroom(calls) {
+  return calls === 0 ? 0 : 1 + headroom(calls - 1);
+}
+
+function packed(bits) {
+  const data = Buffer.alloc(8 * bits.length);
+  bits.forEach((word, index) => data.writeBigUInt64LE(word, 8 * index));
+  return data;
+}
+
+function wordAt(blob, index) {
+  return blob.readBigUInt64LE(8 * index);
+}
+
 // ---------------------------------------------------------------------------------- sessions
 
 class Session {
   // With `instance` an instance that is open already is called in another way.
   constructor(loaded, plan, instance = null) {
+    const { conversation } = loaded;
     this.types = loaded.types;
+    conversation.session = null;
     this.instance = instance ?? Session.opened(loaded);
     this.plan = plan;
+    // What a host sees of the instance from now on.
+    const exported = this.types.get(plan.memory ?? null)?.kind === "memory";
+    this.exported = exported ? this.instance.exports[plan.memory] : null;
+    conversation.session = this;
     this.results = plan.results ?? [];
     if (instance === null) {
       for (const name of plan.initialize ?? []) this.call(this.bind(name, [], []));
@@ -317,6 +474,7 @@ class Session {
     this.sizeIn = plan.input?.size_bytes ?? 0;
     this.sizeOut = plan.output?.size_bytes ?? 0;
     this.byResult = this.sizeOut > 0 && plan.output.place.type === "result";
+    this.made = (plan.arguments ?? []).map((item) => (item.type === "made" ? this.make(item) : 0));
     this.atIn = this.sizeIn ? this.place(plan.input) : 0;
     this.atOut = this.sizeOut && !this.byResult ? this.place(plan.output) : 0;
     this.prepareArguments();
@@ -336,8 +494,13 @@ class Session {
   }
 
   static opened(loaded) {
+    if (loaded.lacking) {
+      // V8 itself takes a JavaScript function for every type.
+      const { module, name } = loaded.lacking;
+      throw new Stop(STATUS.instantiate, `no host gives the import ${module}.${name}`);
+    }
     try {
-      return new WebAssembly.Instance(loaded.module, {});
+      return new WebAssembly.Instance(loaded.module, loaded.imports);
     } catch (error) {
       if (error instanceof TypeError) throw new Stop(STATUS.instantiate, error.message);
       throw stopOf(error);
@@ -358,6 +521,9 @@ class Session {
         const [type, digits] = argument.bits.split(":");
         this.parameters.push(type);
         this.values.push(fromBits(BigInt(`0x${digits}`), type));
+      } else if (argument.type === "made") {
+        this.parameters.push("i32");
+        this.values.push(this.made[this.values.length]);
       } else {
         this.parameters.push("i32");
         this.values.push((argument.type === "input-pointer" ? this.atIn : this.atOut) | 0);
@@ -391,6 +557,12 @@ class Session {
     const sized = type === "allocator";
     const entry = this.bind(name, sized ? ["i32"] : [], ["i32"]);
     return this.call(entry, ...(sized ? [buffer.size_bytes] : [])) >>> 0;
+  }
+
+  make(argument) {
+    const given = (argument.given ?? []).map((text) => text.split(":"));
+    const entry = this.bind(argument.export, given.map(([type]) => type), ["i32"]);
+    return this.call(entry, ...given.map(([type, digits]) => fromBits(BigInt(`0x${digits}`), type)));
   }
 
   inside(address, size) {
@@ -455,8 +627,9 @@ class HeldInstance {
 // ----------------------------------------------------------------------------------- batches
 
 class Batch {
-  constructor(arena, header, open, held = null) {
+  constructor(arena, header, open, conversation, held = null) {
     const plan = header.call;
+    this.conversation = conversation;
     this.held = held;
     this.arena = arena;
     this.at = header.at;
@@ -497,8 +670,10 @@ class Batch {
   step(row) {
     let opened = this.session !== null;
     try {
+      this.conversation.row = row;
       if (!opened) this.session = this.open();
       opened = true;
+      this.conversation.session = this.session;
       if (this.input.length) {
         const at = this.at.input + row * this.input.length;
         fs.readSync(this.arena, this.input, 0, this.input.length, at);
@@ -601,8 +776,9 @@ function libraryDigest() {
 }
 
 class Worker {
-  constructor(arena) {
+  constructor(arena, conversation) {
     this.arena = arena;
+    this.conversation = conversation;
     this.modules = new Map();
     this.instances = new Map();
   }
@@ -628,7 +804,12 @@ class Worker {
     if (blobs.length !== 1) throw new Refused("protocol", "bad-command", "load takes one blob");
     try {
       const module = new WebAssembly.Module(blobs[0]);
-      this.modules.set(header.module, { module, types: exportTypes(blobs[0]) });
+      const { conversation } = this;
+      const { types, imports: wanted } = interfaceOf(blobs[0]);
+      const described = header.imports ?? [];
+      const lacking = wanted.find((item) => !described.some((given) => fits(given, item)));
+      const imports = conversation.imports(described);
+      this.modules.set(header.module, { module, types, imports, lacking, conversation });
     } catch (error) {
       if (error instanceof RangeError) throw new Refused("compile", "limit", error.message);
       if (!(error instanceof WebAssembly.CompileError)) throw error;
@@ -671,7 +852,7 @@ class Worker {
     if (held && held.spent !== null) throw new Refused("protocol", "spent-instance", held.spent);
     const loaded = held ? held.loaded : this.module(header.module);
     const open = () => (held ? held.session(header.call) : new Session(loaded, header.call));
-    const batch = new Batch(this.arena, header, open, held);
+    const batch = new Batch(this.arena, header, open, this.conversation, held);
     const wanted = ["pages", "memory", "globals", "gas"].filter((name) => name in header.at);
     const missing = {};
     if (wanted.includes("gas")) missing.gas = "the engine has no meter";
@@ -731,11 +912,14 @@ function answer(worker, header, blobs) {
 
 function main() {
   const [commands, replies, arena] = process.argv.slice(-3).map(Number);
-  const worker = new Worker(arena);
+  const conversation = new Conversation(commands, replies);
+  const worker = new Worker(arena, conversation);
   for (;;) {
-    const frame = readFrame(commands);
+    const frame = conversation.nextCommand();
     if (!frame) return;
     const { header, blobs } = frame;
+    conversation.id = header.id;
+    conversation.row = null;
     if (header.command === "bye") {
       writeFrame(replies, { id: header.id ?? null, ok: true }, []);
       return;

@@ -33,6 +33,8 @@ from stop import (
 )
 
 STACK_BYTES = 256 * 1024
+SLOT_BYTES = 4
+MASK32 = 0xFFFFFFFF
 MASK64 = 0xFFFFFFFFFFFFFFFF
 PREFIX = "[trap] "
 TRAPS = (
@@ -88,6 +90,7 @@ SIGNATURES = {
     "m3_LoadModule": (TEXT, (POINTER, POINTER)),
     "m3_CompileModule": (TEXT, (POINTER,)),
     "m3_RunStart": (TEXT, (POINTER,)),
+    "m3_LinkRawFunction": (TEXT, (POINTER, TEXT, TEXT, TEXT, POINTER)),
     "m3_FindFunction": (TEXT, (POINTER, POINTER, TEXT)),
     "m3_GetArgCount": (NUMBER, (POINTER,)),
     "m3_GetRetCount": (NUMBER, (POINTER,)),
@@ -108,6 +111,93 @@ class TaggedValue(ctypes.Structure):
     """
 
     _fields_ = [("type", NUMBER), ("bits", ctypes.c_uint64)]
+
+
+CALLBACK = ctypes.PYFUNCTYPE(POINTER, POINTER, POINTER, POINTER, POINTER)
+"""`M3RawCall`: runtime, import's context, stack, memory -> null or the text of a trap."""
+LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "F"}
+HOST_ENDED = ctypes.create_string_buffer(b"[trap] the host ended the call")
+WAITING = []
+"""Where the stack is free, above each host call that is being answered."""
+MARK = 0x7EA5E17AB1E
+"""User data of a runtime, by which its fields are found."""
+
+
+class Runtime(ctypes.Structure):
+    """
+    The fields of `M3Runtime` around its user data; those before are of no interest.
+    """
+
+    _fields_ = [
+        ("stack", POINTER),
+        ("unused", NUMBER),
+        ("stack_slots", NUMBER),
+        ("last_called", POINTER),
+        ("user_data", POINTER),
+    ]
+
+
+def fields_of(runtime):
+    """
+    The fields of a runtime, found by its user data; raises Stop when they are not as they must be.
+    """
+    size = ctypes.CDLL(None).malloc_usable_size
+    size.restype = ctypes.c_size_t
+    size.argtypes = (POINTER,)
+    raw = ctypes.string_at(runtime, size(runtime))
+    first = raw.find(MARK.to_bytes(8, "little")) - Runtime.user_data.offset
+    if first >= 0:
+        fields = Runtime.from_address(runtime + first)
+        if fields.stack_slots == STACK_BYTES // SLOT_BYTES:
+            return fields
+    raise Stop(REJECTED_INSTANTIATE, "the runtime's stack is not where this worker looks for it")
+
+
+def called_above(fields, base, call):
+    """
+    Call with the runtime's stack beginning at `base`: a call begins where the stack does, and would
+    overwrite what the one that waits for its host holds there.
+    """
+    stack, slots = fields.stack, fields.stack_slots
+    base += -base % 8
+    fields.stack = base
+    fields.stack_slots = slots - (base - stack) // SLOT_BYTES
+    try:
+        call()
+    finally:
+        fields.stack, fields.stack_slots = stack, slots
+
+
+def raw_function(function):
+    """
+    A function of the C API that answers an import: cells of 8 bytes, results before arguments.
+    """
+    given, taken = len(function.parameters), len(function.results)
+    cells_type = ctypes.c_uint64 * max(given + taken, 1)
+    narrow = [kind in ("i32", "f32") for kind in function.parameters]
+    short = [kind in ("i32", "f32") for kind in function.results]
+    ended = ctypes.addressof(HOST_ENDED)
+
+    def called(runtime, context, stack, memory):
+        WAITING.append(stack + 8 * (given + taken))
+        try:
+            cells = cells_type.from_address(stack)
+            bits = [
+                cells[taken + index] & MASK32 if is_narrow else cells[taken + index]
+                for index, is_narrow in enumerate(narrow)
+            ]
+            for index, word in enumerate(function.answer(bits)):
+                if short[index]:
+                    ctypes.c_uint32.from_address(stack + 8 * index).value = word
+                else:
+                    cells[index] = word
+            return 0
+        except BaseException:  # kept by `answer`; nothing may leave through foreign frames
+            return ended
+        finally:
+            WAITING.pop()
+
+    return CALLBACK(called)
 
 
 def c_api():
@@ -179,15 +269,38 @@ def exports_of(body):
     return exports
 
 
+def imports_of(body):
+    """
+    List of (module, name) of imported functions, None for an import of another kind, which ends it.
+    """
+    count, at = uleb_at(body, 0)
+    found = []
+    for _ in range(count):
+        names = []
+        for _ in range(2):
+            size, at = uleb_at(body, at)
+            names.append(body[at : at + size].decode("utf-8"))
+            at += size
+        if body[at] != 0:
+            return found + [None]
+        found.append(tuple(names))
+        _, at = uleb_at(body, at + 1)
+    return found
+
+
 class Parsed(object):
     """
     A module's bytes, and what its sections say.
     """
 
-    def __init__(self, wasm):
+    def __init__(self, wasm, functions):
         bodies = dict(sections_of(wasm))
         self.exports = exports_of(bodies[7]) if 7 in bodies else {}
-        self.imports = uleb_at(bodies[2], 0)[0] if 2 in bodies else 0
+        self.imports = imports_of(bodies[2]) if 2 in bodies else []
+        self.functions = functions
+        known = set((function.module, function.name) for function in functions)
+        self.missing = [names for names in self.imports if names not in known]
+        self.callbacks = [raw_function(function) for function in functions]
         self.wasm = wasm
 
 
@@ -201,6 +314,7 @@ class Engine(Base):
 
     name = "wasm3"
     capabilities = (
+        "hosts",
         "level:state",
         "proposal:mutable-global",
         "proposal:sign-extension",
@@ -230,7 +344,7 @@ class Engine(Base):
             "library_sha256": digest,
         }
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Parse and compile all functions.
         """
@@ -239,7 +353,7 @@ class Engine(Base):
         if bytes(wasm[:8]) != b"\0asm\1\0\0\0":
             raise Refused("compile", "invalid", "not a module of version 1")
         try:
-            parsed = Parsed(bytes(wasm))
+            parsed = Parsed(bytes(wasm), imports)
         except (IndexError, UnicodeDecodeError) as error:
             raise Refused("compile", "invalid", "malformed section: %s" % (error,))
         module = self.parse(parsed)
@@ -248,6 +362,9 @@ class Engine(Base):
             if self.api["LoadModule"](runtime, module):
                 # Segments that do not fit: an outcome of instantiation, told by `open`.
                 self.api["FreeModule"](module)
+                return parsed
+            if parsed.missing or self.link(module, parsed):
+                # Told by `open`, too: without its imports a module cannot be compiled here.
                 return parsed
             error = self.api["CompileModule"](module)
         finally:
@@ -268,18 +385,43 @@ class Engine(Base):
             raise refused_of(error.decode("ascii"))
         return module
 
+    def link(self, module, parsed):
+        """
+        Give a loaded module its imports; returns the text of an error, or None.
+        """
+        for function, callback in zip(parsed.functions, parsed.callbacks):
+            results, parameters = (
+                "".join(LETTERS[kind] for kind in side)
+                for side in (function.results, function.parameters)
+            )
+            error = self.api["LinkRawFunction"](
+                module,
+                function.module.encode("utf-8"),
+                function.name.encode("utf-8"),
+                ("%s(%s)" % (results or "v", parameters)).encode("ascii"),
+                ctypes.cast(callback, POINTER),
+            )
+            if error:
+                return error
+        return None
+
     def open(self, module, fuel, pooled):
         """
         Instantiate, and run the start function.
         """
-        if module.imports:
-            raise Stop(REJECTED_INSTANTIATE, "%d imports and no host" % module.imports)
+        if module.missing:
+            name = ".".join(module.missing[0] or ("of another kind than a function",))
+            raise Stop(REJECTED_INSTANTIATE, "no host gives the import %s" % name)
         loaded = self.parse(module)
-        runtime = self.api["NewRuntime"](self.environment, STACK_BYTES, None)
+        runtime = self.api["NewRuntime"](self.environment, STACK_BYTES, MARK)
         error = self.api["LoadModule"](runtime, loaded)
         if error:
             self.api["FreeModule"](loaded)
         else:
+            unlinked = self.link(loaded, module)
+            if unlinked:
+                self.api["FreeRuntime"](runtime)
+                raise Stop(REJECTED_INSTANTIATE, unlinked.decode("ascii"))
             error = self.api["RunStart"](loaded)
         if error:
             self.api["FreeRuntime"](runtime)
@@ -297,6 +439,7 @@ class Instance(BaseInstance):
         self.parsed = parsed
         self.runtime = runtime
         self.module = module
+        self.fields = fields_of(runtime) if parsed.functions else None
 
     def check(self, name, kind, word):
         """
@@ -331,15 +474,21 @@ class Instance(BaseInstance):
         call, take = api["Call"], api["GetResults"]
         given, taken = len(parameters), len(results)
 
-        def invoke():
+        def invoke_directly():
             error = call(function, given, inward_at)
             if error is None and taken:
                 error = take(function, taken, outward_at)
             if error is not None:
                 raise stop_of(error.decode("ascii"))
 
+        def invoke_watched():
+            if WAITING:
+                called_above(self.fields, WAITING[-1], invoke_directly)
+            else:
+                invoke_directly()
+
         return (
-            invoke,
+            invoke_watched if self.parsed.functions else invoke_directly,
             memoryview(inward).cast("B").cast("Q"),
             memoryview(outward).cast("B").cast("Q"),
         )
@@ -354,6 +503,12 @@ class Instance(BaseInstance):
         if not base or not size.value:
             return memoryview(b"")
         return memoryview((ctypes.c_ubyte * size.value).from_address(base)).cast("B")
+
+    def grow(self, name, pages):
+        """
+        The library has no function for it.
+        """
+        raise Refused("memory", "unsupported", "wasm3 cannot grow memory for its host")
 
     def global_bits(self, name):
         """

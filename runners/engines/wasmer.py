@@ -142,6 +142,8 @@ class Engine(Base):
 
     name = "wasmer"
     capabilities = (
+        "hosts",
+        "hosts:grow",
         "level:state",
         "proposal:mutable-global",
         "proposal:sign-extension",
@@ -186,7 +188,7 @@ class Engine(Base):
             self.stores[compiler] = wasmer.Store(wasmer_engine.Universal(kind))
         return self.stores[compiler]
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Compile; this engine has no settings, meter or ceiling of memory.
         """
@@ -199,7 +201,8 @@ class Engine(Base):
         compiler = settings.get("compiler") or "singlepass"
         store = self.store(compiler)
         try:
-            return store, compiler, wasmer.Module(store, bytes(wasm))
+            compiled = wasmer.Module(store, bytes(wasm))
+            return store, compiler, compiled, given_to(store, compiler, imports)
         except BaseException as error:  # a compiler's panic is not an Exception
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
@@ -209,9 +212,9 @@ class Engine(Base):
         """
         Instantiate.
         """
-        store, compiler, compiled = module
+        store, compiler, compiled, given = module
         try:
-            return Instance(store, compiler, wasmer.Instance(compiled))
+            return Instance(store, compiler, wasmer.Instance(compiled, given[0]))
         except RuntimeError as error:
             stop = stop_of(error)
             if stop.status == TRAP_UNKNOWN:
@@ -300,7 +303,7 @@ class Instance(BaseInstance):
         actual = (types_of(kind.params), types_of(kind.results))
         if actual != (tuple(parameters), tuple(results)):
             raise Stop(REJECTED_ENTRY, "%s has type %s -> %s" % ((name,) + actual))
-        if ("f32" in parameters or "f32" in results) and self.can_shim(parameters):
+        if ("f32" in parameters or "f32" in results) and can_shim(self.compiler, parameters):
             function = self.as_integers(function, parameters, results)
             parameters = tuple(INTEGER.get(kind, kind) for kind in parameters)
             results = tuple(INTEGER.get(kind, kind) for kind in results)
@@ -311,16 +314,6 @@ class Instance(BaseInstance):
         else:
             invoke = invoke_alone(function)
         return invoke, arguments, outcome
-
-    def can_shim(self, parameters):
-        """
-        Whether a call from another instance passes these parameters in the right order.
-
-        Singlepass exchanges them when an integer follows a float: such a function is called
-        directly, and a signalling f32 is quieted on its way.
-        """
-        kinds = "".join(kind[0] for kind in parameters)
-        return self.compiler != "singlepass" or "fi" not in kinds
 
     def as_integers(self, function, parameters, results):
         """
@@ -342,6 +335,18 @@ class Instance(BaseInstance):
         if name not in self.memories:
             self.memories[name] = self.export(name, wasmer.Memory)
         return whole(self.memories[name])
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        memory = self.export(name, wasmer.Memory)
+        before = memory.size
+        try:
+            memory.grow(pages)
+        except RuntimeError:
+            return -1
+        return before
 
     def global_bits(self, name):
         """
@@ -366,6 +371,66 @@ class Instance(BaseInstance):
         self.memories = {}
         self.shims = []
         self.exports = self.instance = None
+
+
+def can_shim(compiler, parameters):
+    """
+    Whether a call from another instance passes these parameters in the right order.
+
+    Singlepass exchanges them when an integer follows a float: such a function is called directly,
+    and a signalling f32 is quieted on its way.
+    """
+    kinds = "".join(kind[0] for kind in parameters)
+    return compiler != "singlepass" or "fi" not in kinds
+
+
+def given_to(store, compiler, imports):
+    """
+    The functions that a module's instances share, behind shims where they take or give f32.
+
+    Returns an import object, None for no imports, and what must live as long as it.
+    """
+    if not imports:
+        return None, ()
+    modules = {}
+    shims = []
+    for function in imports:
+        parameters, results = function.parameters, function.results
+        shimmed = "f32" in parameters + results and can_shim(compiler, parameters)
+        if shimmed:
+            parameters = tuple(INTEGER.get(kind, kind) for kind in parameters)
+            results = tuple(INTEGER.get(kind, kind) for kind in results)
+        given = host_function(store, function.answer, parameters, results)
+        if shimmed:
+            imported = wasmer.ImportObject()
+            imported.register("m", {"f": given})
+            code = shim(function.parameters, function.results, flipped=True)
+            instance = wasmer.Instance(wasmer.Module(store, code), imported)
+            shims.append((instance, imported))
+            given = instance.exports.f
+        modules.setdefault(function.module, {})[function.name] = given
+    everything = wasmer.ImportObject()
+    for name, functions in modules.items():
+        everything.register(name, functions)
+    return everything, shims
+
+
+def host_function(store, answer, parameters, results):
+    """
+    A function of the binding; what it raises ends the call and is raised again from there.
+    """
+    inward = [TO_BITS[kind] for kind in parameters]
+    outward = [TO_PYTHON[kind] for kind in results]
+
+    def called(*values):
+        bits = answer([convert(value) for convert, value in zip(inward, values)])
+        found = [convert(word) for convert, word in zip(outward, bits)]
+        return found[0] if len(found) == 1 else (tuple(found) or None)
+
+    kinds = [
+        [getattr(wasmer.Type, kind.upper()) for kind in side] for side in (parameters, results)
+    ]
+    return wasmer.Function(store, called, wasmer.FunctionType(*kinds))
 
 
 def whole(memory):
@@ -464,25 +529,31 @@ def function_type(parameters, results):
     return out
 
 
-def shim(parameters, results):
+def shim(parameters, results, flipped=False):
     """
     A module that imports function m.f and exports f, the same with floats as integers.
+
+    `flipped`: m.f is the one with integers, and f the one of these types.
     """
-    inner = [INTEGER.get(kind, kind) for kind in parameters]
-    outer = [INTEGER.get(kind, kind) for kind in results]
-    code = uleb(len(results)) + b"".join(b"\x01" + bytes([CODES[kind]]) for kind in results)
+    integers = [[INTEGER.get(kind, kind) for kind in side] for side in (parameters, results)]
+    imported, exported = (parameters, results), integers
+    inward, outward = INWARD, OUTWARD
+    if flipped:
+        imported, exported = exported, imported
+        inward, outward = outward, inward
+    code = uleb(len(results)) + b"".join(b"\x01" + bytes([CODES[kind]]) for kind in imported[1])
     for index, kind in enumerate(parameters):
-        code += b"\x20" + uleb(index) + INWARD.get(kind, b"")
+        code += b"\x20" + uleb(index) + inward.get(kind, b"")
     code += b"\x10\x00"
     base = len(parameters)
     for index in reversed(range(len(results))):
         code += b"\x21" + uleb(base + index)
     for index, kind in enumerate(results):
-        code += b"\x20" + uleb(base + index) + OUTWARD.get(kind, b"")
+        code += b"\x20" + uleb(base + index) + outward.get(kind, b"")
     code += b"\x0b"
     return (
         b"\0asm\1\0\0\0"
-        + section(1, b"\x02" + function_type(parameters, results) + function_type(inner, outer))
+        + section(1, b"\x02" + function_type(*imported) + function_type(*exported))
         + section(2, b"\x01\x01m\x01f\x00\x00")
         + section(3, b"\x01\x01")
         + section(7, b"\x01\x01f\x00\x01")

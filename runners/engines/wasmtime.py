@@ -126,6 +126,8 @@ class Engine(Base):
         self.numbers = numbers(self.version)
         self.raw = self.numbers[0] >= RAW_SINCE
         capabilities = [
+            "hosts",
+            "hosts:grow",
             "level:state",
             "proposal:mutable-global",
             "proposal:sign-extension",
@@ -194,7 +196,7 @@ class Engine(Base):
             config.consume_fuel = True
         return config
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Compile; the engine of one configuration is kept.
         """
@@ -209,7 +211,7 @@ class Engine(Base):
             module = wasmtime.Module(engine, wasm)
         except wasmtime.WasmtimeError as error:
             raise Refused("compile", compile_rule(str(error)), str(error).strip()[:400])
-        return Compiled(engine, module, memory_pages, metered)
+        return Compiled(engine, module, memory_pages, imports, metered)
 
     def open(self, module, fuel, pooled):
         """
@@ -236,9 +238,11 @@ class Compiled(object):
     A compiled module and how it is to be instantiated.
     """
 
-    def __init__(self, engine, module, memory_pages, metered):
+    def __init__(self, engine, module, memory_pages, imports, metered):
         self.engine = engine
         self.module = module
+        self.imports = imports
+        self.callbacks = []
         self.memory_bytes = memory_pages * PAGE
         self.metered = metered
         self.types = dict((export.name, export.type) for export in module.exports)
@@ -279,7 +283,12 @@ class Compiled(object):
         The module with its imports resolved, which is the same for all of its instances.
         """
         if self.linked is None:
-            self.linked = wasmtime.Linker(self.engine).instantiate_pre(self.module)
+            linker = wasmtime.Linker(self.engine)
+            for function in self.imports:
+                callback = raw_callback(function)
+                self.callbacks.append(callback)
+                define(linker, function, callback)
+            self.linked = linker.instantiate_pre(self.module)
         return self.linked.ptr()
 
 
@@ -307,8 +316,12 @@ RAW_FUNCTIONS = (
     ("instance_pre_instantiate", ctypes.c_void_p),
     ("instance_export_get", ctypes.c_bool),
     ("func_call_unchecked", ctypes.c_void_p),
+    ("linker_define_func_unchecked", ctypes.c_void_p),
+    ("trap_new", ctypes.c_void_p),
     ("memory_data", ctypes.c_void_p),
     ("memory_data_size", ctypes.c_size_t),
+    ("memory_grow", ctypes.c_void_p),
+    ("error_delete", None),
     ("global_get", None),
 )
 """Without argument types, which ctypes would check in every call; pointers come as ctypes objects."""
@@ -348,6 +361,54 @@ def view_of_array(address, size, flags):
 
 
 C = CApi() if numbers(version())[0] >= RAW_SINCE else None
+
+CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
+)
+"""`wasmtime_func_unchecked_callback_t`, with plain numbers for pointers."""
+HOST_ENDED = b"the host ended the call"
+
+
+def raw_callback(function):
+    """
+    A function of the C API that answers an import: cells are 16 bytes apart, results from the first.
+    """
+    narrow = [kind in ("i32", "f32") for kind in function.parameters]
+    cells_type = ctypes.c_uint64 * (2 * max(len(narrow), len(function.results), 1))
+    answer = function.answer
+
+    def called(env, caller, raw, count):
+        try:
+            cells = cells_type.from_address(raw)
+            given = [
+                cells[2 * index] & 0xFFFFFFFF if is_narrow else cells[2 * index]
+                for index, is_narrow in enumerate(narrow)
+            ]
+            for index, bits in enumerate(answer(given)):
+                cells[2 * index] = bits
+            return 0
+        except BaseException:  # kept by `answer`; nothing may leave through foreign frames
+            return C.trap_new(HOST_ENDED, ctypes.c_size_t(len(HOST_ENDED)))
+
+    return CALLBACK(called)
+
+
+def define(linker, function, callback):
+    """
+    Give a linker an import.
+    """
+    sides = [
+        [getattr(wasmtime.ValType, kind)() for kind in types]
+        for types in (function.parameters, function.results)
+    ]
+    module, name = function.module.encode("utf-8"), function.name.encode("utf-8")
+    kind = wasmtime.FuncType(*sides)
+    error = C.linker_define_func_unchecked(
+        linker.ptr(), module, ctypes.c_size_t(len(module)), name, ctypes.c_size_t(len(name)),
+        kind.ptr(), callback, None, None,
+    )  # fmt: skip
+    if error:
+        failed(error, None)
 
 
 class RawInstance(BaseInstance):
@@ -419,6 +480,18 @@ class RawInstance(BaseInstance):
         if not size:
             return memoryview(b"")
         return C.view(C.memory_data(self.context, reference), size, WRITABLE)
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        reference = self.export(self.compiled.check_kind(name, wasmtime.MemoryType))
+        before = ctypes.c_uint64()
+        error = C.memory_grow(self.context, reference, ctypes.c_uint64(pages), ctypes.byref(before))
+        if error:
+            C.error_delete(ctypes.c_void_p(error))
+            return -1
+        return before.value
 
     def global_bits(self, name):
         """
@@ -499,6 +572,29 @@ def to_bits(value, kind):
     return value & (0xFFFFFFFF if kind == "i32" else 0xFFFFFFFFFFFFFFFF)
 
 
+def type_of(item):
+    """
+    Parameters and results of an import, None for one that is not a function.
+    """
+    if not isinstance(item.type, wasmtime.FuncType):
+        return None
+    return tuple(map(str, item.type.params)), tuple(map(str, item.type.results))
+
+
+def public_callback(function):
+    """
+    A Python function that answers an import; what it raises ends the call and is raised again.
+    """
+    parameters, results, answer = function.parameters, function.results, function.answer
+
+    def called(*values):
+        bits = answer([to_bits(value, kind) for value, kind in zip(values, parameters)])
+        found = [to_python(word, kind) for word, kind in zip(bits, results)]
+        return found[0] if len(found) == 1 else (found or None)
+
+    return called
+
+
 class PublicInstance(BaseInstance):
     """
     An instance driven through the public API; before wheel 0.28 it took no store argument.
@@ -508,11 +604,26 @@ class PublicInstance(BaseInstance):
         self.store = wasmtime.Store(compiled.engine)
         self.early = numbers(version())[:2] < (0, 28)
         try:
-            self.instance = wasmtime.Instance(self.store, compiled.module, [])
+            given = self.functions(compiled)
+            self.instance = wasmtime.Instance(self.store, compiled.module, given)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise stop_of_error(error)
         self.exports = self.instance.exports if self.early else self.instance.exports(self.store)
         self.context = () if self.early else (self.store,)
+
+    def functions(self, compiled):
+        """
+        The module's imports, in order; raises Stop for one that is not a function of numbers.
+        """
+        known = dict(((item.module, item.name), item) for item in compiled.imports)
+        given = []
+        for item in compiled.module.imports:
+            function = known.get((item.module, item.name))
+            if function is None or type_of(item) != (function.parameters, function.results):
+                text = "no host gives the import %s.%s" % (item.module, item.name)
+                raise Stop(REJECTED_INSTANTIATE, text)
+            given.append(wasmtime.Func(self.store, item.type, public_callback(function)))
+        return given
 
     def export(self, name, kind):
         """
@@ -563,6 +674,19 @@ class PublicInstance(BaseInstance):
         base = memory.data_ptr if self.early else memory.data_ptr(self.store)
         address = ctypes.addressof(base.contents)
         return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+    def grow(self, name, pages):
+        """
+        See `engine.Instance.grow`.
+        """
+        memory = self.export(name, wasmtime.Memory)
+        before = memory.size if self.early else memory.size(self.store)
+        try:
+            grown = memory.grow(*self.context, pages)
+        except wasmtime.WasmtimeError:
+            return -1
+        # Early wheels tell by a bool, later ones by the pages before.
+        return -1 if grown is False else before
 
     def global_bits(self, name):
         """

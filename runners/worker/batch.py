@@ -34,11 +34,14 @@ class Batch(object):
     The rows of one `call` command and where they lie in the arena.
     """
 
-    def __init__(self, arena, header, open_instance, metered, held=None):
+    def __init__(self, arena, header, open_instance, metered, conversation, held=None):
         plan = self.plan = Plan(header["call"])
         at = header["at"]
         self.call = header["call"]
         self.open_instance = open_instance
+        self.conversation = conversation
+        # A host may grow memory although nothing in the module can.
+        plan.grows = plan.grows or conversation.hosted
         self.held = held
         self.count = count = header["count"]
         # A held instance serves the whole batch, whatever the policy.
@@ -70,6 +73,7 @@ class Batch(object):
         Run all cases; returns when every row is written.
         """
         position = 0
+        self.conversation.progress = self.progress
         step = self._run_plainly if self._is_plain() else self._run_watched
         while position < self.count:
             stop = min(self.count, position - position % self.reuse + self.reuse)
@@ -79,6 +83,7 @@ class Batch(object):
                     self._open()
                 position = step(position, stop)
             except Stop as end:
+                end = self.conversation.reason(end)
                 position = self._ended(self.progress[0] - 1, end)
             if position % self.reuse == 0:
                 self._close()
@@ -103,9 +108,14 @@ class Batch(object):
         """
         Open the next instance, or take the one that is held.
         """
+        conversation, name = self.conversation, self.plan.memory_name
         if self.held is None:
-            self.session = Session(self.open_instance(), self.plan)
+            conversation.runs(None, None)
+            instance = self.open_instance()
+            conversation.runs(instance, name)
+            self.session = Session(instance, self.plan)
         else:
+            conversation.runs(self.held.instance, name)
             self.session = self.held.session(self.call)
 
     def _close(self):

@@ -26,9 +26,13 @@ class Engine(object):
         """
         return "fuel:%s@%s" % (self.name, self.identity()["package_version"])
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         """
         Compile and return any object; raises Refused(stage="compile").
+
+        `imports` are the functions that the module asks for, each a `conversation.Import`: an
+        engine that claims `hosts` calls `answer` of it when the guest calls the function. A
+        module with other imports, or whose imports have other types, fails in `open`.
 
         `metered` asks for the engine's own meter (only if "fuel" is a capability).
         """
@@ -64,6 +68,12 @@ class Instance(object):
         """
         A writable memoryview of bytes over the whole exported memory, or an object that takes
         slices like one. Asked again after each call that may grow memory.
+        """
+        raise NotImplementedError
+
+    def grow(self, name, pages):
+        """
+        Grow an exported memory; returns the pages before, or -1 if growth is refused.
         """
         raise NotImplementedError
 

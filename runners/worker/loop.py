@@ -9,9 +9,10 @@ import sys
 from hashlib import sha256
 
 from batch import BadCommand, Batch
+from conversation import Conversation, Import
 from held import HeldInstance
 from stop import Refused, Stop
-from wire import read_frame, write_frame
+from wire import write_frame
 
 PROTOCOL = 1
 STAGES = {64: "compile", 65: "instantiate", 66: "entry"}
@@ -52,8 +53,9 @@ class Worker(object):
     State of one worker: its engine, loaded modules and named instances.
     """
 
-    def __init__(self, engine, arena_descriptor):
+    def __init__(self, engine, arena_descriptor, conversation):
         self.engine = engine
+        self.conversation = conversation
         size = os.fstat(arena_descriptor).st_size
         self.arena = memoryview(mmap.mmap(arena_descriptor, size))
         self.sources = {}
@@ -80,8 +82,10 @@ class Worker(object):
         """
         if len(blobs) != 1:
             raise BadCommand("load takes one blob")
-        source = (blobs[0], header["settings"], header["cpu"], header["memory_pages"])
+        imports = [Import(self.conversation, item) for item in header.get("imports", ())]
+        source = (blobs[0], header["settings"], header["cpu"], header["memory_pages"], imports)
         name = header["module"]
+        self.conversation.hosted = self.conversation.hosted or bool(imports)
         self.forget(name)
         self.modules[name, False] = self.engine.load(*source, metered=False)
         self.sources[name] = source
@@ -131,7 +135,7 @@ class Worker(object):
         def open_instance():
             return self.engine.open(module, fuel, pooled)
 
-        batch = Batch(self.arena, header, open_instance, metered, held)
+        batch = Batch(self.arena, header, open_instance, metered, self.conversation, held)
         wanted = set(batch.arrays)
         missing = {}
         if "gas" in wanted and not metered:
@@ -148,6 +152,9 @@ class Worker(object):
             batch.run()
         except (BadCommand, KeyError, TypeError, IndexError) as error:
             raise WorkerFault("%s: %s" % (type(error).__name__, error)) from error
+        finally:
+            self.conversation.progress = None
+            self.conversation.runs(None, None)
         return {
             "filled": sorted(wanted),
             "not_observed": missing,
@@ -161,11 +168,16 @@ class Worker(object):
         """
         metered = self.is_metered(header)
         module = self.module(header["module"], metered)
+        conversation = self.conversation
         try:
             instance = self.engine.open(module, header.get("fuel"), False)
+            conversation.runs(instance, header["call"].get("memory"))
             held = HeldInstance(instance, header["call"], metered)
         except Stop as stop:
+            stop = conversation.reason(stop)
             raise Refused(STAGES.get(stop.status, "instantiate"), "trap", stop.text)
+        finally:
+            conversation.runs(None, None)
         self.drop({"instance": header["instance"]}, ())
         self.instances[header["instance"]] = held
         return {}
@@ -261,15 +273,17 @@ def main(engine_class, argv):
         sys.stderr.write("a worker must not run under python -O: engines parse in assertions\n")
         return 3
     commands, replies, arena = (int(text) for text in argv[-3:])
-    worker = Worker(engine_class(), arena)
+    conversation = Conversation(commands, replies)
+    worker = Worker(engine_class(), arena, conversation)
     while True:
-        frame = read_frame(commands)
+        frame = conversation.next_command()
         if frame is None:
             return 0
         header, blobs = frame
         if header.get("command") == "bye":
             write_frame(replies, {"id": header.get("id"), "ok": True})
             return 0
+        conversation.identifier = header.get("id")
         reply, out = answer(worker, header, blobs)
         reply["id"] = header.get("id")
         write_frame(replies, reply, out)

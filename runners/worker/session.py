@@ -33,6 +33,7 @@ class Plan(object):
         self.parameters = []
         self.constants = []
         self.pointers = []
+        self.made = []
         self.slots = []
         for position, argument in enumerate(call.get("arguments", ())):
             kind = argument["type"]
@@ -43,6 +44,10 @@ class Plan(object):
                 value_type, digits = argument["bits"].split(":")
                 self.parameters.append(value_type)
                 self.constants.append((position, int(digits, 16)))
+            elif kind == "made":
+                given = [text.split(":") for text in argument.get("given", ())]
+                self.parameters.append("i32")
+                self.made.append((position, argument["export"], given))
             else:
                 self.parameters.append("i32")
                 self.pointers.append((position, kind == "input-pointer"))
@@ -78,13 +83,14 @@ class Session(object):
         if initialize:
             for name in plan.initialize:
                 instance.bind(name, (), ())[0]()
+        made = [(position, self._make(name, given)) for position, name, given in plan.made]
         if plan.size_in:
             self.at_in = self._place(plan.place_in, plan.size_in)
         if plan.size_out and not plan.out_by_result:
             self.at_out = self._place(plan.place_out, plan.size_out)
-        self.fixed = plan.constants
+        self.fixed = plan.constants + made if made else plan.constants
         if plan.pointers:
-            self.fixed = plan.constants + [
+            self.fixed = self.fixed + [
                 (position, self.at_in if is_input else self.at_out)
                 for position, is_input in plan.pointers
             ]
@@ -110,6 +116,17 @@ class Session(object):
         invoke, arguments, outcome = self.instance.bind(name, parameters, ("i32",))
         if parameters:
             arguments[0] = size
+        invoke()
+        return int(outcome[0]) & MASK32
+
+    def _make(self, name, given):
+        """
+        What an export gives for constants.
+        """
+        parameters = tuple(value_type for value_type, _ in given)
+        invoke, arguments, outcome = self.instance.bind(name, parameters, ("i32",))
+        for position, (_, digits) in enumerate(given):
+            arguments[position] = int(digits, 16)
         invoke()
         return int(outcome[0]) & MASK32
 

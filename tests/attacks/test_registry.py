@@ -92,5 +92,5 @@ def test_a_scenario_without_a_page_is_refused() -> None:
 def test_the_end_of_an_id_finds_it_and_an_unknown_one_is_named() -> None:
     assert find("secret_of_an_earlier_call").id.startswith("isolation::residue::")
     assert find("residue::secret_of_an_earlier_call") == find("secret_of_an_earlier_call")
-    with pytest.raises(UnknownScenarioError, match=r"^'call' is no scenario: name one of isol"):
+    with pytest.raises(UnknownScenarioError, match=r"^'call' is no scenario: name one of envi"):
         find("call")

@@ -96,6 +96,9 @@ class Honest:
         self.guilty = False
         """Whether the batch that runs holds such a case."""
         self.held = {}
+        self.ahead = []
+        """Commands that came while another was served."""
+        self.serving = None
 
     # -------------------------------------------------------------------------- what it says
 
@@ -285,14 +288,21 @@ class Honest:
         """
         write(self.replies, self.frame(reply))
 
+    def next_frame(self):
+        """
+        Read a frame: its header and blobs.
+        """
+        prefix = read(self.commands, 4)
+        header = json.loads(read(self.commands, struct.unpack("<I", prefix)[0]))
+        return header, [read(self.commands, size) for size in header.get("blobs", ())]
+
     def serve(self):
         """
         Answer commands until they end.
         """
         while True:
-            prefix = read(self.commands, 4)
-            header = json.loads(read(self.commands, struct.unpack("<I", prefix)[0]))
-            blobs = [read(self.commands, size) for size in header.get("blobs", ())]
+            header, blobs = self.ahead.pop(0) if self.ahead else self.next_frame()
+            self.serving = header["id"]
             if header["command"] in COMMANDS:
                 reply = getattr(self, header["command"])(header, blobs)
             else:

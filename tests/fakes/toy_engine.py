@@ -44,7 +44,7 @@ class Engine(Base):
     def identity(self):
         return {"package_version": "3.1", "core_version": "toy@3", "library_sha256": ""}
 
-    def load(self, wasm, settings, cpu, memory_pages, metered):
+    def load(self, wasm, settings, cpu, memory_pages, imports, metered):
         module = json.loads(wasm.decode())
         if "refuse" in module:
             raise Refused("compile", module["refuse"], "as it was told to")

@@ -87,6 +87,14 @@ def test_every_broken_rule_is_named_for_its_row_and_the_run_goes_on(
     assert not outcome.unstable
 
 
+@pytest.mark.parametrize("to", [1, 2], ids=["stdout", "stderr"])
+def test_a_gibibyte_of_output_is_cut_at_the_limit_and_nothing_is_lost(to: int) -> None:
+    outcome = run_fake("floods_stdout", block_of(XS), "reuse(8)", at=CULPRIT, mib=1024, on=to)
+    assert_only_the_culprit(outcome, Status.BROKE_PROTOCOL, 8)
+    assert outcome.details[ROW].startswith("output-flood")
+    assert f"more than {16 << 20} bytes" in outcome.details[ROW]
+
+
 def test_the_same_fakes_break_nothing_without_their_culprit() -> None:
     for _, fake, parameters in BREACHES:
         outcome = run_fake(fake, block_of(XS), limits=FLOOD, at=-1.0, **parameters)

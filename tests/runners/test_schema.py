@@ -65,7 +65,7 @@ def test_every_record_is_described_and_named_once(record: type[Struct]) -> None:
 
 
 def test_a_record_has_the_properties_of_its_schema() -> None:
-    node = Node(EngineId("wasmtime", "50.0.1", "cranelift"))
+    node = Node(EngineId("wasmtime", "50.0.1", "cranelift"), host="00")
     outcome = Outcome(Returned(("f64:0000000000000000",), "bytes:"), "00", 1, (), (), ())
     for record in (node, outcome):
         made = schema.schema_of(type(record))

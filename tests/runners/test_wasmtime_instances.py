@@ -116,7 +116,10 @@ def test_instances_are_opened_where_the_policy_says(
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        ('(module (import "env" "g" (func)) (func (export "f")))', Status.REJECTED_INSTANTIATE),
+        (
+            '(module (import "env" "g" (global i32)) (func (export "f")))',
+            Status.REJECTED_INSTANTIATE,
+        ),
         (
             '(module (func (export "f")) (func $s (unreachable)) (start $s))',
             Status.TRAP_UNREACHABLE,

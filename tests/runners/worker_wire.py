@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from runners.launch import Launch
@@ -50,6 +51,10 @@ class Wire:
         os.close(command_read)
         os.close(reply_write)
         self.next = 1
+        self.turns: list[tuple[dict[str, Any], list[bytes]]] = []
+        """What the host says next, in order: a turn without `to`, and its blobs."""
+        self.heard: list[tuple[dict[str, Any], list[bytes]]] = []
+        """Turns of the worker, since whoever looks at them emptied the list."""
 
     def exactly(self, size: int) -> bytes:
         """
@@ -66,21 +71,43 @@ class Wire:
         """
         Send one command and read its one answer.
         """
-        header = {"id": self.next, "command": command, "blobs": [len(b) for b in blobs], **fields}
-        raw = json.dumps(header).encode()
-        os.write(self.commands, struct.pack("<I", len(raw)) + raw + b"".join(blobs))
-        reply = json.loads(self.exactly(struct.unpack("<I", self.exactly(4))[0]))
-        out = [self.exactly(size) for size in reply.get("blobs", [])]
-        assert reply["id"] == self.next
-        assert (reply.get("ok") is True) != ("error" in reply)
-        self.next += 1
-        return reply, out
+        self.send(command, *blobs, **fields)
+        return self.answer(self.next - 1)
 
-    def load(self, wasm: bytes, compiler: str, name: str = "m") -> dict[str, Any]:
+    def send(self, command: str, *blobs: bytes, **fields: Any) -> None:
         """
-        Load a module with at most eight pages.
+        Send one command.
         """
-        fields = {"module": name, "cpu": "native", "memory_pages": 8}
+        self.write({"id": self.next, "command": command, **fields}, blobs)
+        self.next += 1
+
+    def write(self, header: dict[str, Any], blobs: Sequence[bytes]) -> None:
+        """
+        Send one frame.
+        """
+        raw = json.dumps({**header, "blobs": [len(blob) for blob in blobs]}).encode()
+        os.write(self.commands, struct.pack("<I", len(raw)) + raw + b"".join(blobs))
+
+    def answer(self, identifier: int) -> tuple[dict[str, Any], list[bytes]]:
+        """
+        Read the answer to a command; the worker's turns before it are answered by `turns`.
+        """
+        while True:
+            reply = json.loads(self.exactly(struct.unpack("<I", self.exactly(4))[0]))
+            out = [self.exactly(size) for size in reply.get("blobs", [])]
+            assert reply["id"] == identifier
+            if "turn" not in reply:
+                assert (reply.get("ok") is True) != ("error" in reply)
+                return reply, out
+            self.heard.append((reply, out))
+            header, blobs = self.turns.pop(0)
+            self.write({"to": identifier, **header}, blobs)
+
+    def load(self, wasm: bytes, compiler: str, name: str = "m", **more: object) -> dict[str, Any]:
+        """
+        Load a module with at most eight pages; other keywords are fields of the command.
+        """
+        fields = {"module": name, "cpu": "native", "memory_pages": 8} | more
         return self.ask("load", wasm, settings={"compiler": compiler}, **fields)[0]
 
     def call(
@@ -94,6 +121,7 @@ class Wire:
         policy: str = "fresh",
         observed: tuple[str, ...] = ("pages", "memory", "globals"),
         instance: str | None = None,
+        module: str = "m",
         **more: Any,
     ) -> tuple[dict[str, Any], list[int], list[bytes]]:
         """
@@ -116,7 +144,7 @@ class Wire:
         wanted = ["progress", "status", "input", "output"]
         wanted += [] if level == "result" else observed
         reply, _ = self.ask(
-            "call", module="m", call=plan, policy=policy, level=level, fuel=None,
+            "call", module=module, call=plan, policy=policy, level=level, fuel=None,
             count=len(rows), at={name: AT[name] for name in wanted}, instance=instance,
         )  # fmt: skip
         assert "error" not in reply, reply

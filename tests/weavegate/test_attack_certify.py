@@ -123,7 +123,8 @@ def test_a_worker_that_dies_of_every_secret_leaves_it_undecided_and_is_not_remem
     assert no_residue(report).verdict == "undecided"
     assert label("liar") in no_residue(report).sentence
     assert report.exit_code == Exit.UNDECIDED
-    assert kept == [b""]
+    # What no node was needed for is kept, what the lost worker left open is not.
+    assert [bool(text) for text in kept] == [True, False]
 
 
 def test_slow_nodes_are_left_to_release_runs(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_page_says_what_why_where_from_and_how_it_is_known_to_work() -> None
         ((), "give one of --list, --explain SCENARIO and --run"),
         (("--list", "--run"), "give one of --list, --explain SCENARIO and --run"),
         (("--list", "--engine", "wasmtime"), "--engine goes with --run"),
-        (("--explain", "rowhammer"), "'rowhammer' is no scenario: name one of isolation::"),
+        (("--explain", "rowhammer"), "'rowhammer' is no scenario: name one of environment::"),
         (("--run", "--engine", "nothing"), "nothing"),
     ],
 )
@@ -58,7 +58,9 @@ def test_all_controls_do_their_part_on_the_core_engines() -> None:
     assert result.exit_code == Exit.PASS
     assert "attacks/leaks-scratch: must be caught, is caught" in result.stdout
     assert "attacks/wipes-scratch: must be passed, is passed" in result.stdout
-    assert "all 2 controls do their part" in result.stdout
+    assert "attacks/mixes-clock: must be caught, is caught" in result.stdout
+    assert "attacks/ignores-clock: must be passed, is passed" in result.stdout
+    assert "all 5 controls do their part" in result.stdout
     rows = [line.split() for line in result.stdout.splitlines() if line.startswith("| secret")]
     assert {(row[3], row[5], row[9]) for row in rows} == {
         ("leaks-scratch", "caught", "caught"),
@@ -72,13 +74,14 @@ def test_all_controls_do_their_part_on_the_core_engines() -> None:
 def test_a_control_that_is_not_what_it_must_be_is_red(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(VECTORS / "attacks" / "wipes-scratch", tmp_path / "attacks" / "leaks-scratch")
-    shutil.copytree(VECTORS / "attacks" / "leaks-scratch", tmp_path / "attacks" / "wipes-scratch")
+    for one, other in (("leaks-scratch", "wipes-scratch"), ("mixes-clock", "ignores-clock")):
+        shutil.copytree(VECTORS / "attacks" / one, tmp_path / "attacks" / other)
+        shutil.copytree(VECTORS / "attacks" / other, tmp_path / "attacks" / one)
     assert run_controls(Output(), ("wasmtime",), folder=tmp_path) == Exit.FINDINGS
     said = capsys.readouterr().out
     assert "attacks/leaks-scratch: must be caught, is passed" in said
     assert "attacks/wipes-scratch: must be passed, is caught" in said
-    assert "2 of 2 controls do not do their part" in said
+    assert "4 of 5 controls do not do their part" in said
     rows = [line.split() for line in said.splitlines() if line.startswith("| secret")]
     assert [(row[3], row[5], row[9]) for row in rows] == [
         ("leaks-scratch", "caught", "passed"),
@@ -94,4 +97,4 @@ def test_a_node_that_cannot_be_asked_is_no_proof(capsys: pytest.CaptureFixture[s
     assert [line.split()[-2] for line in said.splitlines() if line.startswith("| secret")] == [
         "asked"
     ] * 2
-    assert "2 of 2 controls do not do their part" in said
+    assert "4 of 5 controls do not do their part" in said

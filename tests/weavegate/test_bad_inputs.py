@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from bad_subjects import (
@@ -23,6 +24,8 @@ from bad_subjects import (
     wat,
     weavegate,
 )
+
+from reports.model import Report
 
 GOOD = module_of()
 MODULES: dict[str, tuple[bytes, int, str]] = {
@@ -39,13 +42,6 @@ MODULES: dict[str, tuple[bytes, int, str]] = {
     "no memory export": (module_of(memory="(memory 1)"), 2, "no exported memory"),
     "too much memory": (
         module_of(memory='(memory (export "memory") 65536)'), 1, "asks for 65,536 pages",
-    ),
-    "import": (module_of(imports='(import "env" "now" (func))'), 1, "env.now"),
-    "neural network of the host": (
-        module_of(imports='(import "wasi_ephemeral_nn" "load" (func))'), 1, "wasi_ephemeral_nn",
-    ),
-    "hostile import": (
-        module_of(imports='(import "e\\1b[31m" "[bold]\\0a" (func))'), 1, r"e\x1b[31m.[bold]\n",
     ),
 }  # fmt: skip
 MANIFESTS: dict[str, tuple[str, str]] = {
@@ -82,10 +78,34 @@ def test_a_manifest_that_says_nonsense_is_refused(name: str, tmp_path: Path) -> 
     assert words in complaint(2, "certify", subject, "--out", tmp_path / "out")
 
 
-def test_an_allowed_import_still_has_no_host(tmp_path: Path) -> None:
-    wasm = module_of(imports='(import "env" "now" (func))')
-    subject = subject_in(tmp_path / "s", wasm, MANIFEST + '[host]\nimports = ["env.now"]\n')
-    assert "build the module without imports" in complaint(1, "certify", subject)
+IMPORTS: dict[str, tuple[str, str, str]] = {
+    "not allowed": ('(import "env" "now" (func))', "[]", "'env.now'"),
+    "neural network of the host": (
+        '(import "wasi_ephemeral_nn" "load" (func))', '["wasi_ephemeral_nn.load"]',
+        "native inference outside wasm semantics",
+    ),
+    "hostile": ('(import "e\\1b[31m" "[bold]\\0a" (func))', "[]", r"e\x1b[31m.[bold]\n"),
+    "memory": ('(import "env" "memory2" (table 1 funcref))', '["env.memory2"]', "functions alone"),
+    "allowed without anybody who answers": (
+        '(import "env" "now" (func))', '["env.now"]', "which the plain ABI does not know",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_refused_imports_are_a_report_and_a_sentence(name: str, tmp_path: Path) -> None:
+    imports, allowed, words = IMPORTS[name]
+    manifest = f"{MANIFEST}[host]\nimports = {allowed}\n"
+    subject = subject_in(tmp_path / "s", module_of(imports=imports), manifest)
+    result = weavegate("certify", subject, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stdout
+    report = msgspec.json.decode((tmp_path / "out" / "report.json").read_bytes(), type=Report)
+    (verdict,) = [v for v in report.verdicts if v.verdict != "not-asked"]
+    assert (verdict.property, verdict.verdict) == ("imports-deterministic", "fails")
+    assert words in verdict.sentence
+    (tmp_path / "case.json").write_text('{"input": []}', "utf-8")
+    assert words in complaint(1, "run", subject, "--input", tmp_path / "case.json")
 
 
 @pytest.mark.parametrize("command", ["certify", "init"])

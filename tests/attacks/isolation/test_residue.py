@@ -14,6 +14,7 @@ from attacks.isolation.residue import secret_of_an_earlier_call
 from attacks.records import Result
 from conformance.manifest.records import RunPart
 from runners.blocks import BlockOutcome, CaseBlock
+from runners.hosts.host import HostMaker
 from runners.records import AtAddress, Budget, Buffer, Call, EngineId, Node
 from runners.status import Status
 
@@ -116,7 +117,7 @@ class Engine:
     fails: Callable[[int], Exception | None] = lambda _: None
 
     @contextmanager
-    def __call__(self, place: int, _: Call) -> Iterator[Toy]:
+    def __call__(self, place: int, _: Call, __: HostMaker | None = None, /) -> Iterator[Toy]:
         self.opened.append(place)
         error = self.fails(place)
         if error is not None:

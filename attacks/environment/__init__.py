@@ -1,0 +1,3 @@
+"""
+Scenarios in which a validator's surroundings change what a module computes.
+"""
