@@ -56,7 +56,8 @@ class Scenario:
     green: tuple[str, ...]
     """Folders below `vectors/` whose module must not be."""
     fake: str
-    """The lying worker of the test suite that must be caught with a module that is innocent."""
+    """The lying worker of the test suite that must be caught with a module that is innocent; empty
+    where no engine can be at fault, because the host answers beside it."""
     page: str
     """The docstring, as published."""
 

@@ -90,7 +90,13 @@ def explain(output: Output, name: str) -> int:
         ("Published", list(item.published)),
         ("Must be caught", [f"vectors/{folder}" for folder in item.red]),
         ("Must not be caught", [f"vectors/{folder}" for folder in item.green]),
-        ("Lying engine that must be caught", [item.fake]),
+        (
+            "Lying engine that must be caught",
+            [
+                item.fake
+                or "none: the host answers beside the engine, and a module is what is caught"
+            ],
+        ),
     ):
         output.say(f"{title}:")
         for line in lines:

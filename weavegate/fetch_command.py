@@ -22,7 +22,7 @@ from weavegate.exits import EXIT_HELP, Exit, WeavegateError
 from weavegate.findings_files import write_atomically
 from weavegate.terminal import Output
 
-RECIPE: Final = "recipe.toml"
+RECIPE: Final = "fetch.toml"
 _NPM_TIMEOUT_S: Final = 120
 _MOST_BYTES: Final = 256 << 20
 _PACKAGE: Final = re.compile(r"(@[a-z0-9._-]+/)?[a-z0-9._-]+\Z")

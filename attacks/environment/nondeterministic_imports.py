@@ -49,7 +49,7 @@ _ASPECTS: Final[tuple[tuple[Aspect, str, str], ...]] = (
     ),
     red=("attacks/mixes-clock",),
     green=("attacks/ignores-clock", "attacks/wipes-scratch"),
-    fake="calls_its_host",
+    fake="",
 )
 def nondeterministic_imports(bench: Bench) -> Result:
     """

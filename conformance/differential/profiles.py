@@ -246,8 +246,9 @@ def under_profile(
     """
     Choose how *engine* is asked under *profile*: as it is, in its own mode, or with a rewrite.
 
-    *generator*: its code-generator family; singlepass canonicalises by itself all but demote and
-    promote, which is the profile `cosmwasm`, and the reference evaluator always canonicalises all.
+    *generator*: its code-generator family; the reference evaluator always canonicalises all.
+    Singlepass is rewritten like the others, although it canonicalises by itself: it does so too
+    late where a `neg` follows at once, and gives the other sign (`f32.neg (f32.div 0 0)`).
     *capabilities*: what it claims; `nan:canonical` means a full canonical mode. *converts*:
     whether the module demotes or promotes floats at all; if not, `canonical` and `cosmwasm` are
     one. An engine whose NaNs stay as they are runs the module rewritten; one that would make more
@@ -257,8 +258,6 @@ def under_profile(
         return Asked(engine)
     mode = dict(engine.settings).get("nan")
     full = mode == "canonical" or (mode is None and "nan:canonical" in capabilities)
-    if generator == "singlepass" and mode is None and (profile == "cosmwasm" or not converts):
-        return Asked(engine)
     if full and (profile != "cosmwasm" or not converts):
         settings = {**dict(engine.settings), "nan": "canonical"}
         return Asked(replace(engine, settings=tuple(sorted(settings.items()))))

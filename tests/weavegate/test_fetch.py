@@ -46,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_recipe(folder: Path, archive: bytes, module: bytes) -> None:
-    (folder / "recipe.toml").write_text(
+    (folder / "fetch.toml").write_text(
         'schema = 1\npackage = "@who/net"\nversion = "1.0.0"\nmember = "package/net.wasm"\n'
         f'module = "net.wasm"\nlicense = "MIT"\n'
         f'archive_sha256 = "{hashlib.sha256(archive).hexdigest()}"\n'
@@ -88,18 +88,18 @@ def test_no_npm_no_answer_and_no_recipe_are_sentences(folder: Path) -> None:
     )
     npm.unlink()
     assert "there is no recipe" in complaint(Exit.USAGE, "fetch", str(folder.parent))
-    (folder / "recipe.toml").write_text("schema = 1\n", "utf-8")
+    (folder / "fetch.toml").write_text("schema = 1\n", "utf-8")
     assert "is no recipe" in complaint(Exit.USAGE, "fetch", str(folder))
 
 
 def test_a_recipe_cannot_leave_its_folder(folder: Path) -> None:
-    recipe = folder / "recipe.toml"
+    recipe = folder / "fetch.toml"
     recipe.write_text(recipe.read_text("utf-8").replace('"net.wasm"', '"../net.wasm"'), "utf-8")
     assert "`module` is not what it must be" in complaint(Exit.USAGE, "fetch", str(folder))
 
 
 def test_shipped_recipes_agree_with_their_manifests() -> None:
-    folders = [path.parent for path in FOREIGN.glob("*/recipe.toml")]
+    folders = [path.parent for path in FOREIGN.glob("*/fetch.toml")]
     assert folders
     for place in folders:
         recipe = read_recipe(place)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from conformance.bounds.certificate import ENTRY
-from conformance.bounds.prove.segments import EXIT
 from conformance.bounds.prove.solver import Solver
+from conformance.bounds.prove.states import EXIT
 from conformance.bounds.prove.subject import RETURN, Key, Subject
 from conformance.bounds.prove.terms import Term, evaluate
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from conformance.bounds.certificate import ENTRY
+from conformance.bounds.prove.constants import Constants
 from conformance.bounds.prove.houdini import ways
 from conformance.bounds.prove.obligations import (
     Fact,
@@ -17,10 +18,9 @@ from conformance.bounds.prove.obligations import (
     recursion_goals,
     region_goals,
 )
-from conformance.bounds.prove.segments import Region
 from conformance.bounds.prove.solver import Solver
+from conformance.bounds.prove.states import Region
 from conformance.bounds.prove.subject import RETURN, FunctionProof, Key, Subject
-from conformance.bounds.prove.tables import Constants
 from conformance.bounds.prove.terms import Term
 
 Ranking = Mapping[int, Mapping[int, Sequence[Fact]]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from conformance.bounds.certificate import ENTRY
-from conformance.bounds.prove.segments import TRAP, Access
+from conformance.bounds.prove.states import TRAP, Access
 from conformance.bounds.prove.subject import FunctionProof, Subject
 from conformance.bounds.prove.terms import Term, Terms
 

@@ -13,6 +13,7 @@ from conformance.bounds.check.refusals import RefusedError
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.expressions import Scope, read_formula
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
+from conformance.bounds.prove.constants import Constants, find_constants
 from conformance.bounds.prove.houdini import settle
 from conformance.bounds.prove.minimise import minimise
 from conformance.bounds.prove.obligations import Fact
@@ -25,8 +26,8 @@ from conformance.bounds.prove.smt import export
 from conformance.bounds.prove.solver import STEPS, NoSolverError, Solver, StoppedError
 from conformance.bounds.prove.stack import most_pages, shadow_stack
 from conformance.bounds.prove.subject import RETURN, Subject, open_subject
-from conformance.bounds.prove.tables import Constants, find_constants, walks
 from conformance.bounds.prove.terms import Term, Terms
+from conformance.bounds.prove.walks import walks
 from conformance.bounds.prove.writing import write
 from conformance.gas.records import GasModel
 from conformance.wasm.calls import call_graph
@@ -172,7 +173,7 @@ class Prover:
             self.progress("fewest hypotheses")
             minimise(subject, solver, ranking, constants, shadow)
         except StoppedError:
-            sentence = "the budget was used up before every loop was bounded"
+            sentence = "it was stopped before every loop was bounded"
             obstacles.append(self._at("stopped", self._entry, ENTRY, sentence))
             return Attempt(None, tuple(obstacles), tuple(self._loops(ranking)), solver.questions)
         self.progress("prices")

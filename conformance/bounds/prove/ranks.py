@@ -12,11 +12,11 @@ from typing import Final
 from conformance.bounds.check.semantics.layout import Edge
 from conformance.bounds.prove.candidates import comparisons, split, step_of
 from conformance.bounds.prove.obligations import Fact, inside_goals
-from conformance.bounds.prove.segments import State
 from conformance.bounds.prove.solver import Model, Solver
+from conformance.bounds.prove.states import State
 from conformance.bounds.prove.subject import FunctionProof, Subject
-from conformance.bounds.prove.tables import Walk
 from conformance.bounds.prove.terms import Term, Terms, evaluate, leaves, text
+from conformance.bounds.prove.walks import Walk
 
 _MOST_CANDIDATES: Final = 60
 _MOST_INNER: Final = 4

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from conformance.bounds.prove.constants import Constants
 from conformance.bounds.prove.houdini import ways
 from conformance.bounds.prove.minimise import Ranking, all_goals
 from conformance.bounds.prove.solver import Solver
 from conformance.bounds.prove.subject import RETURN, Subject
-from conformance.bounds.prove.tables import Constants
 
 
 def export(

@@ -11,7 +11,8 @@ from typing import Final
 from conformance.bounds.certificate import ENTRY
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.check.semantics.layout import Layout
-from conformance.bounds.prove.segments import Called, Executor, Reads, Region, State
+from conformance.bounds.prove.segments import Executor
+from conformance.bounds.prove.states import Called, Reads, Region, State
 from conformance.bounds.prove.terms import Term, Terms, leaves
 
 RETURN: Final = -2

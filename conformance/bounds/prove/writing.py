@@ -30,11 +30,11 @@ from conformance.bounds.certificate import (
     Weight,
 )
 from conformance.bounds.check.semantics.layout import Edge
+from conformance.bounds.prove.constants import Constants
 from conformance.bounds.prove.minimise import Ranking
 from conformance.bounds.prove.obligations import Fact
 from conformance.bounds.prove.prices import Row, Solution, System, solve
 from conformance.bounds.prove.subject import RETURN, FunctionProof, Subject
-from conformance.bounds.prove.tables import Constants
 from conformance.bounds.prove.terms import Term, text
 from conformance.gas.charges import Charges, function_charges
 from conformance.gas.errors import RefusedOperatorError

@@ -134,8 +134,7 @@ def test_columns_outside_their_row_are_refused(columns: tuple[tuple[int, str, in
     [
         ("wasmtime@50.0.1/cranelift", "cranelift", True, "- mode cosmwasm mode -"),
         ("wasmtime@50.0.1/cranelift+nan=canonical", "cranelift", True, "- mode not mode -"),
-        ("wasmer@1.1.0/singlepass", "singlepass", False, "- canonical - canonical -"),
-        ("wasmvm@3.0.3", "singlepass", False, "- canonical - canonical -"),
+        ("wasmer@1.1.0/singlepass", "singlepass", False, "- canonical cosmwasm canonical -"),
         ("wasmer@1.1.0/llvm", "llvm", False, "- canonical cosmwasm canonical -"),
         ("pywasm@2.2.3", "pywasm", False, "- canonical cosmwasm canonical -"),
         ("reference@1", "reference", True, "- mode not mode -"),

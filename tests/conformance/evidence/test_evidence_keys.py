@@ -63,6 +63,7 @@ NODE_CHANGES = {
     "cache": "warm",
     "policy": "pooled",
     "lifecycle": ("restart",),
+    "host": "9" * 64,
 }
 IDENTITY_CHANGES = {
     "core_version": "wasmtime@50.0.2",

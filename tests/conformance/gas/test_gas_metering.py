@@ -25,7 +25,10 @@ GIVEN = (
     (7, -3, 1.5, 2.5),
     (-1, 1 << 40, float("nan"), -1e30),
 )
-SUBJECTS = sorted(path.parent for path in VECTORS.glob("*/*/model.toml"))
+# A module that is fetched is not there unless somebody fetched it.
+SUBJECTS = sorted(
+    path.parent for path in VECTORS.glob("*/*/model.toml") if any(path.parent.glob("*.wasm"))
+)
 
 
 def module(text: str) -> Module:
