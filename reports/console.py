@@ -88,7 +88,7 @@ def _verdicts(console: Console, report: Report) -> None:
     table = _table("property", "verdict", "what was found")
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for verdict in report.verdicts:
-        lines = [shortened(verdict.sentence, 400)]
+        lines = [shortened(verdict.sentence, 1200)]
         lines += [strength_words(item) for item in verdict.strength]
         word = Text(VERDICT_WORDS[verdict.verdict], style=_STYLES[verdict.verdict])
         table.add_row(Text(shortened(verdict.property, 24)), word, Text("\n".join(lines)))

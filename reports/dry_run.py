@@ -68,6 +68,20 @@ class PlannedAttack(Struct, frozen=True, kw_only=True):
     entries: int
 
 
+class PlannedBounds(Struct, frozen=True, kw_only=True):
+    """
+    Bounds that would be proved before cases run, and what they would be held against.
+    """
+
+    entries: tuple[str, ...]
+    models: tuple[str, ...]
+    chain: str
+    """Empty: none."""
+    cases: int
+    """Cases that each model's rewrite would be counted on, at most about so many an entry."""
+    engine: str
+
+
 class DryRun(Struct, frozen=True, kw_only=True):
     """
     The plan of `weavegate certify --dry-run`.
@@ -92,6 +106,8 @@ class DryRun(Struct, frozen=True, kw_only=True):
     attacks: tuple[PlannedAttack, ...]
     allowances: int
     """Allowances about these nodes, whose evidence would be replayed."""
+    bounds: PlannedBounds | None = None
+    """None: not asked for."""
     evidence: str
     """Path of the evidence file."""
     evidence_there: bool

@@ -48,6 +48,7 @@ CLASS_WORDS: Final[dict[FindingClass, str]] = {
     FindingClass.FPU_MODE: "floating-point mode was changed",
     FindingClass.RESIDUE: "something is left of an earlier call",
     FindingClass.IMPORTS: "the host's answers move the outcome",
+    FindingClass.BOUND: "a measured value lies outside a proved bound",
 }
 
 
@@ -251,6 +252,8 @@ def _grouping_key(finding: Finding, outcome: Outcome) -> tuple[object, ...]:
             return (outcome.kind, outcome.memory_sha256, outcome.pages, outcome.globals)
         case FindingClass.GAS:
             return (outcome.kind, outcome.gas)
+        case FindingClass.BOUND:
+            return (outcome.kind, outcome.pages, outcome.gas)
         case FindingClass.HOST_CALLS:
             return (outcome.kind, outcome.host_calls)
         case FindingClass.FLAKY | FindingClass.IMPORTS:

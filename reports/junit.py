@@ -22,6 +22,8 @@ OWN_CLASS: Final = {
     "faithful": FindingClass.UNFAITHFUL,
     "no-residue": FindingClass.RESIDUE,
     "imports-deterministic": FindingClass.IMPORTS,
+    "gas-bounded": FindingClass.BOUND,
+    "memory-bounded": FindingClass.BOUND,
 }
 """Properties that can fail in one way only."""
 
@@ -52,7 +54,7 @@ def _verdict_case(suite: ET.Element, verdict: PropertyVerdict) -> None:
             _add(case, "skipped", verdict.sentence, "not-asked")
         case "holds":
             pass
-    lines = [shortened(verdict.sentence, 400), *map(strength_words, verdict.strength)]
+    lines = [shortened(verdict.sentence, 1200), *map(strength_words, verdict.strength)]
     ET.SubElement(case, "system-out").text = "\n".join(lines)
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,13 +119,24 @@ def run_bound(asked: Asked, errors: Console) -> BoundDone:
     """
     The whole job; raises WeavegateError, and errors that `plainly` knows.
     """
+    try:
+        return prove_bound(asked, _progress(errors))
+    except CannotStateError as error:
+        raise WeavegateError(str(error), Exit.USAGE) from error
+
+
+def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
+    """
+    As `run_bound`; *tell* hears what is done, and a call that no precondition states is a
+    CannotStateError.
+    """
     located = locate(asked.module, asked.manifest, need_manifest=False)
     data, _, module = read_module(located.wasm_path)
-    chain = None if asked.chain is None else _chain(asked.chain)
+    chain = None if asked.chain is None else named_chain(asked.chain)
     if chain is None and asked.max_sdk_gas is not None:
         sentence = "--max-sdk-gas needs --chain: its register turns VM gas into SDK gas"
         raise WeavegateError(sentence, Exit.USAGE)
-    models = _models(asked, chain)
+    models = asked_models(asked.models, chain)
     before = None if asked.against is None else _certificate(asked.against)
     stated = _state(asked, located.manifest_path, module)
     catalog = Catalog.load()
@@ -136,7 +147,7 @@ def run_bound(asked: Asked, errors: Console) -> BoundDone:
         report = bound(
             module, stated.precondition, stated.inputs, models,
             Engine(pool, pages + _WINDOW_PAGES),
-            budget=Budget(stop=stopped), progress=_progress(errors), scripts=asked.smt is not None,
+            budget=Budget(stop=stopped), progress=tell, scripts=asked.smt is not None,
         )  # fmt: skip
         taints = tuple(_taints(asked, located.manifest_path, module, stated, report, pool, models))
     names = {
@@ -154,8 +165,13 @@ def run_bound(asked: Asked, errors: Console) -> BoundDone:
 # ------------------------------------------------------------------------------ what is asked
 
 
-def _models(asked: Asked, chain: Chain | None) -> list[GasModel]:
-    models = [gas_model(name) for name in dict.fromkeys(asked.models)]
+def asked_models(names: Sequence[str], chain: Chain | None) -> list[GasModel]:
+    """
+    The models that are named, and the chain's own; without either the newest cosmwasm-vm.
+
+    Raises UnknownGasModelError.
+    """
+    models = [gas_model(name) for name in dict.fromkeys(names)]
     if chain is not None and chain.gas_model.value is not None:
         own = gas_model(chain.gas_model.value)
         if own.id not in [model.id for model in models]:
@@ -164,16 +180,13 @@ def _models(asked: Asked, chain: Chain | None) -> list[GasModel]:
 
 
 def _state(asked: Asked, manifest_path: Path | None, module: Module) -> Stated:
-    try:
-        if manifest_path is not None and not asked.arguments:
-            return state(read_manifest(manifest_path), module, asked.entry, asked.seed)
-        if not asked.entry:
-            sentence = "there is no manifest: name an exported function with --entry"
-            raise WeavegateError(sentence, Exit.USAGE)
-        ranges = tuple(_range(text) for text in asked.arguments)
-        return state_bare(module, asked.entry, ranges)
-    except CannotStateError as error:
-        raise WeavegateError(str(error), Exit.USAGE) from error
+    if manifest_path is not None and not asked.arguments:
+        return state(read_manifest(manifest_path), module, asked.entry, asked.seed)
+    if not asked.entry:
+        sentence = "there is no manifest: name an exported function with --entry"
+        raise WeavegateError(sentence, Exit.USAGE)
+    ranges = tuple(_range(text) for text in asked.arguments)
+    return state_bare(module, asked.entry, ranges)
 
 
 def _range(text: str) -> Range:
@@ -188,7 +201,10 @@ def _range(text: str) -> Range:
     return Range(numbers[0], numbers[1])
 
 
-def _chain(name: str) -> Chain:
+def named_chain(name: str) -> Chain:
+    """
+    A chain file, or a shipped chain by its name; raises WeavegateError and BadManifestError.
+    """
     path = Path(name)
     if path.suffix != ".toml":
         path = _CHAINS / f"{name}.toml"

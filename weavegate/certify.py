@@ -18,6 +18,8 @@ from runners.environments import Environments
 from runners.pool import Pool
 from weavegate.allowing import Allowed
 from weavegate.asking import participants, profile_of, vote_profile, who_can
+from weavegate.bound_proofs import prove_all
+from weavegate.bounds_asked import BOUNDS, bounds_asked
 from weavegate.concluding import Work
 from weavegate.execution import Executor
 from weavegate.hosted import makers
@@ -54,6 +56,7 @@ def certify(
     catalog = catalog or Catalog.load()
     environments = environments or Environments(catalog)
     allowed = Allowed.read(options.allowances)
+    to_prove = bounds_asked(options, subject.manifest)
     if subject.refusals:
         return refused_report(
             subject,
@@ -63,6 +66,7 @@ def certify(
             as_of=options.as_of,
             command=options.command,
             started=started,
+            unasked=BOUNDS if to_prove else (),
         )
     asked = participants(options, subject, catalog, environments)
     profile = profile_of(options, subject)
@@ -70,6 +74,7 @@ def certify(
     allowed.require_evidence(present)
     size = options.size or EFFORTS[options.effort]
     corpus = corpus_of(subject, size, options.seed)
+    bounded = None if to_prove is None else prove_all(to_prove, options, ticker.say)
     with ExitStack() as stack:
         store = stack.enter_context(open_evidence(options, open_store or telling(ticker.say)))
         pairs = [(p.node, p.launch) for p in present]
@@ -90,7 +95,7 @@ def certify(
         keys = list(executor.keys)
         ticker.say("judging")
         voted = vote_profile(profile)
-        work = Work(options, subject, present, executor, record, voted, profile, allowed)
+        work = Work(options, subject, present, executor, record, voted, profile, allowed, bounded)
         return work.report(identities, absent, corpus, size, store.digest(keys), started, ticker)
 
 

@@ -22,6 +22,7 @@ from reports.junit import junit_xml
 from reports.model import Report
 from weavegate.attack_job import explain, list_scenarios, run_controls
 from weavegate.bound_command import bound_command
+from weavegate.bounds_asked import REQUIRABLE
 from weavegate.certify import EFFORTS, Options, certify
 from weavegate.check_bound_command import check_bound_command
 from weavegate.dry_run_output import plan_only
@@ -160,6 +161,10 @@ _ENGINE = click.option(
     metavar="DATE",
     help="Judge expiries on this day, such as 2026-12-31 [default: today].",
 )
+@click.option("--chain", metavar="NAME|FILE",
+              help="Prove bounds, and hold them against a chain's limits.")  # fmt: skip
+@click.option("--require", multiple=True, type=click.Choice(REQUIRABLE), metavar="PROPERTY",
+              help="A property that must be decided, such as gas-bounded; repeat it.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Run what is stored as well, to find flaky engines.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run and what it costs, no more.")
 @click.option("--json", "as_json", is_flag=True, help="The report, or the plan, as JSON.")
@@ -174,6 +179,11 @@ def certify_command(
     Writes report.json, report.html, junit.xml and findings/ into OUT; evidence is kept there too,
     so a second run of the same thing is instant and an interrupted one continues.
 
+    With [bounds] or [chain] in the manifest, --chain, or a property of bounds in --require, gas,
+    memory and stack are bounded for every input (gas-bounded, gas-independent, memory-bounded,
+    stack-bounded), each bound is held against all that was measured, and the certificate is written
+    to OUT/bound.json. What is asked for and cannot be decided is exit status 3.
+
     \b
     Examples:
       weavegate certify vectors/models/digits-mlp-tanh
@@ -181,6 +191,7 @@ def certify_command(
       weavegate certify MODEL --engine wasmtime --engine wasmer/llvm --engine pywasm
       weavegate certify MODEL --effort release --seed 7 --as-of 2026-12-31
       weavegate certify MODEL --effort release --dry-run
+      weavegate certify MODEL --chain juno --require gas-bounded --require stack-bounded
     """  # noqa: D301 - click looks for the backspace itself
     target = out or Path("weavegate-out") / (
         module.resolve().stem if module.suffix else module.resolve().name

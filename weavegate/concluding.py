@@ -19,13 +19,16 @@ from conformance.differential.findings import RunFinding, collect_findings
 from conformance.differential.profiles import NanProfile
 from conformance.differential.records import Allowance
 from conformance.manifest.calls import input_columns
-from reports.model import FindingReport, Report, Run
+from reports.model import FindingReport, PropertyVerdict, Report, Run
 from runners.records import Identity
 from weavegate import summary
 from weavegate.accuracy import against_expected, measure_accuracy
 from weavegate.allowing import Allowed
 from weavegate.attack_verdicts import attack_findings, attack_verdict
 from weavegate.attacking import Attacked, Attacker
+from weavegate.bound_measuring import Measurements, measure
+from weavegate.bound_proofs import Bounded, write_certificates
+from weavegate.bound_verdicts import Judging, required
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
 from weavegate.faithful import Fidelity, add_expected, check_fidelity, unfaithful_findings
@@ -55,6 +58,8 @@ class Work:
     vote_profile: NanProfile
     profile: str
     allowed: Allowed
+    bounded: Bounded | None = None
+    """What was proved, where bounds are asked for."""
 
     def report(
         self,
@@ -76,7 +81,11 @@ class Work:
             add_expected(subject, record.judged, expected.beyond, fidelity)
         ticker.say("attacking")
         attacked = self._attacked(identities)
-        found, late = part_late(self._findings(fidelity, attacked), self.nodes)
+        measured = self._measured(corpus, ticker)
+        found, late = part_late(
+            [*self._findings(fidelity, attacked), *map(self._readable, measured.findings)],
+            self.nodes,
+        )
         as_of = options.as_of or datetime.now(UTC).date()
         covers = self.allowed.cover(found, as_of)
         if found:
@@ -90,7 +99,9 @@ class Work:
             summary.replicates(record, reports, self.nodes, late),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
             *(attack_verdict(item, subject, reports) for item in attacked),
+            *self._bounds(measured, reports),
         )
+        verdicts = tuple(required(verdict, options.require) for verdict in verdicts)
         return Report(
             subject=summary.subject_report(subject),
             verdicts=verdicts,
@@ -116,6 +127,29 @@ class Work:
                 unstable=tuple(self._unstable()),
             ),
         )
+
+    def _measured(self, corpus: Corpus, ticker: Ticker) -> Measurements:
+        """
+        Bounds against readings; nothing where no bounds are asked for.
+        """
+        if self.bounded is None:
+            return Measurements()
+        ticker.say("measuring against bounds")
+        return measure(
+            self.bounded, self.subject, self.nodes, self.record, corpus, self.vote_profile,
+            self.options.seed, self.options.effort,
+        )  # fmt: skip
+
+    def _bounds(
+        self, measured: Measurements, reports: Sequence[FindingReport]
+    ) -> tuple[PropertyVerdict, ...]:
+        """
+        The verdicts of bounds; what was confirmed is written beside the report.
+        """
+        if self.bounded is None:
+            return ()
+        write_certificates(self.bounded, self.options)
+        return Judging(self.bounded, measured, reports).verdicts()
 
     def _unstable(self) -> list[str]:
         """

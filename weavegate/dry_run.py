@@ -12,7 +12,14 @@ from fnmatch import fnmatchcase
 from attacks.registry import scenarios
 from conformance.differential.corpus import Corpus, Stratum
 from conformance.evidence.store import EvidenceStore
-from reports.dry_run import DryRun, MissingEngine, NotAsked, PlannedAttack, PlannedNode
+from reports.dry_run import (
+    DryRun,
+    MissingEngine,
+    NotAsked,
+    PlannedAttack,
+    PlannedBounds,
+    PlannedNode,
+)
 from runners.arena import rows_that_fit
 from runners.blocks import CaseBlock
 from runners.catalog import Catalog
@@ -22,6 +29,9 @@ from runners.pool import ARENA_BYTES
 from weavegate.allowing import Allowed
 from weavegate.asking import participants, profile_of, who_can
 from weavegate.attacking import QUICK_ENTRIES, seats_to_attack, targets_of
+from weavegate.bound_measuring import MOST_COUNTED
+from weavegate.bound_proofs import ENGINE
+from weavegate.bounds_asked import bounds_asked
 from weavegate.exits import Exit, WeavegateError
 from weavegate.judging import QUORUM_ALL, QUORUM_SAMPLED, tasks_of
 from weavegate.nodes import Participant
@@ -81,6 +91,7 @@ def dry_run(
         missing=missing,
         attacks=_attacks(options, subject, present),
         allowances=_about(allowed, present),
+        bounds=_bounds(options, subject),
         evidence=str(path),
         evidence_there=store is not None,
         seconds=_seconds(nodes, cores),
@@ -205,6 +216,22 @@ def _attacks(
             entries=len(targets),
         )
         for item in scenarios()
+    )
+
+
+def _bounds(options: Options, subject: Subject) -> PlannedBounds | None:
+    """
+    What would be proved and counted, if bounds are asked for.
+    """
+    asked = bounds_asked(options, subject.manifest)
+    if asked is None:
+        return None
+    return PlannedBounds(
+        entries=asked.entries,
+        models=tuple(model.id for model in asked.models),
+        chain="" if asked.chain is None else asked.chain.name,
+        cases=MOST_COUNTED[options.effort],
+        engine=ENGINE,
     )
 
 

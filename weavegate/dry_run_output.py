@@ -57,6 +57,7 @@ def print_dry_run(console: Console, plan: DryRun) -> None:
     for absent in plan.missing:
         _line(console, f"missing: {absent.engine}: {absent.sentence}")
     _print_attacks(console, plan)
+    _print_bounds(console, plan)
     _heading(console, "Cost")
     _print_cost(console, plan)
     console.print(Text(f"\nNothing was run. Exit {plan.exit_code}: {plan.outlook}."),
@@ -117,6 +118,26 @@ def _print_attacks(console: Console, plan: DryRun) -> None:
         _line(console, "none: there is no node")
 
 
+def _print_bounds(console: Console, plan: DryRun) -> None:
+    """
+    What would be proved, if anything.
+    """
+    asked = plan.bounds
+    if asked is None:
+        return
+    _heading(console, "Bounds")
+    entries = ", ".join(shortened(entry, 60) for entry in asked.entries[:8])
+    more = f" and {len(asked.entries) - 8:,} more" if len(asked.entries) > 8 else ""  # noqa: PLR2004 - as above
+    _line(console, f"gas, memory and stack of {entries}{more}, under {', '.join(asked.models)}")
+    if asked.chain:
+        _line(console, f"against the limits of {visible(asked.chain)}")
+    _line(
+        console,
+        f"each model counted on {asked.engine}: inputs of the certificate and about"
+        f" {asked.cases:,} cases of each entry at most",
+    )
+
+
 def _print_cost(console: Console, plan: DryRun) -> None:
     """
     Times, and what they leave out.
@@ -143,6 +164,7 @@ def _print_cost(console: Console, plan: DryRun) -> None:
         )
     _line(
         console,
-        "on top, and not counted: compiling, attacks, shrinking of findings, disputed cases put to"
-        f" all nodes, and the evidence of {count(plan.allowances, 'allowance')} about these nodes",
+        "on top, and not counted: compiling, proofs, attacks, shrinking of findings, disputed cases"
+        f" put to all nodes, and the evidence of {count(plan.allowances, 'allowance')} about these"
+        " nodes",
     )

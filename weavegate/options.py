@@ -40,3 +40,7 @@ class Options:
     size: CorpusSize | None = None
     shrink_most: int = MOST_FINDINGS
     """Red findings that are shrunk, the first ones."""
+    chain: str | None = None
+    """A shipped chain or a chain file, whose limits every call is held to."""
+    require: tuple[str, ...] = ()
+    """Properties that must be decided."""

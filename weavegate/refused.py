@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 
@@ -26,22 +27,25 @@ def refused_report(
     as_of: date | None,
     command: str,
     started: float,
+    unasked: Sequence[str] = (),
 ) -> Report:
     """
     Every property but imports-deterministic is left unasked: no engine has seen the module.
+
+    *unasked*: further properties that would have been judged.
     """
-    unasked = tuple(
+    left = tuple(
         PropertyVerdict(
             property=name,
             verdict="not-asked",
             sentence="its imports are refused, so it was not run",
         )
-        for name in ("replicates", "faithful", "no-residue")
+        for name in ("replicates", "faithful", "no-residue", *unasked)
     )
     day = as_of or datetime.now(UTC).date()
     return Report(
         subject=subject_report(subject),
-        verdicts=(*unasked, refused_imports(subject)),
+        verdicts=(*left, refused_imports(subject)),
         nodes=(),
         nan=nan,
         effort=effort,

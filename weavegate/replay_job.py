@@ -29,6 +29,7 @@ from runners.pool import Pool
 from runners.records import Node
 from weavegate.attack_replay import replay_attack
 from weavegate.bisecting import bisected
+from weavegate.claim_replay import is_counted, replay_counted
 from weavegate.execution import Executor
 from weavegate.exits import Exit, WeavegateError
 from weavegate.findings_files import find_module, read_finding, replay_line
@@ -64,6 +65,8 @@ def replay(
     if record.kind in (FindingClass.RESIDUE, FindingClass.IMPORTS):
         breaches = replay_attack(record, nodes, data)
         differs, shown = bool(breaches), _as_attacked(record, breaches, nodes)
+    elif is_counted(record):
+        differs, shown = replay_counted(record, nodes, data)
     else:
         result, difference = _run(record, nodes, data)
         differs, shown = result.differs, _as_seen(record, result, nodes)

@@ -20,6 +20,7 @@ from runners.blocks import BlockOutcome, CaseBlock
 from runners.launch import Launch
 from runners.records import Node
 from runners.status import BROKEN
+from weavegate.claim_replay import breaks
 from weavegate.execution import Executor, Task
 
 
@@ -84,6 +85,8 @@ def _shows(finding: Finding, block: CaseBlock, voices: Sequence[Voice]) -> bool:
         return _still_flaky(finding, voices, last)
     if finding.kind is FindingClass.FPU_MODE:
         return any(voice.outcome.fpu_broken for voice in voices)
+    if finding.claim is not None:
+        return breaks(finding.claim, voices, last)
     nan: NanProfile = finding.nan if finding.nan != "free" else "exact"  # type: ignore[assignment]
     result = vote(block, shape_of(finding), voices, nan, 0)
     return any(item.row == last and item.kind == finding.kind for item in result.disagreements)

@@ -48,6 +48,8 @@ class FindingClass(StrEnum):
     """A call depends on, or can see, what another caller's call left behind."""
     IMPORTS = "imports"
     """A call depends on what its host answers, which may differ between validators."""
+    BOUND = "bound"
+    """A meter, or the pages of memory, showed what a proved bound rules out."""
 
 
 class Blame(Struct, frozen=True):
@@ -73,6 +75,18 @@ class Observed(Struct, frozen=True):
     outcome: Outcome
 
 
+class Claim(Struct, frozen=True):
+    """
+    What was proved of every call, and one call contradicts.
+    """
+
+    what: str
+    """`fuel:wasmtime@50.0.1`, an engine's own meter; `model:cosmwasm-vm@3.0.4`, a rewrite that
+    counts; or `pages`."""
+    lo: int
+    hi: int
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """
     A verdict that fails, with its smallest reproduction.
@@ -80,7 +94,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     schema: int = 1
     property: str
-    """`replicates`, `faithful`, `no-residue` or `imports-deterministic`."""
+    """`replicates`, `faithful`, `no-residue`, `imports-deterministic`, or one of bounds."""
     kind: FindingClass
     blame: Blame
     module_sha256: str
@@ -110,6 +124,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """Export called between the cases of `history`, of a finding of residue. Not part of the id."""
     host: HostSetting | None = None
     """What answers the module's imports; None if it has none. Its digest is in `observed`."""
+    claim: Claim | None = None
+    """Of a finding of class `bound`: what was proved. Not part of the id, which has the reason."""
 
     @builtins.property
     def id(self) -> str:

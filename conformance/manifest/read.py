@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, cast, get_args, get_type_hints
 
+from conformance.manifest.bounds_part import read_bounds, read_chain_part
 from conformance.manifest.domains import BadBoundError, bound_bits, place_of, widest
 from conformance.manifest.host_part import read_host
 from conformance.manifest.records import (
@@ -79,9 +80,8 @@ def _manifest(top: Section, folder: str) -> Manifest:
     top.only(SECTIONS)
     if top.required("schema") != SCHEMA or top.table["schema"] is True:
         raise top.refusal("schema", f"`schema` must be {SCHEMA}, the only one there is")
-    for name in ("state", "bounds", "chain"):
-        if top.section(name).table:
-            raise top.refusal(name, f"[{name}] is reserved: leave it empty or leave it out")
+    if top.section("state").table:
+        raise top.refusal("state", "[state] is reserved: leave it empty or leave it out")
     module = top.section("module")
     module.only(("name", "file", "description", "sha256"))
     calls = tuple(_scalar_call(section) for section in top.sections("call"))
@@ -102,6 +102,8 @@ def _manifest(top: Section, folder: str) -> Manifest:
         run=run,
         judge=_judge(top.section("judge")),
         semantics=_semantics(top.section("semantics")) if "semantics" in top.table else None,
+        bounds=read_bounds(top),
+        chain=read_chain_part(top, folder),
     )
 
 

@@ -131,6 +131,43 @@ class Judge(Struct, frozen=True, kw_only=True):
     """How an output becomes a label; `rmse`: the floor is a ceiling of the error instead."""
 
 
+class BoundsPart(Struct, frozen=True, kw_only=True):
+    """
+    Which bounds are to be proved, and limits that they are held to: `[bounds]`, which may be empty.
+    """
+
+    entries: tuple[str, ...] = ()
+    """Empty: all entries that the manifest calls."""
+    models: tuple[str, ...] = ()
+    """Ids of gas models, `cosmwasm-vm@3.0.4`; empty: the chain's, else the newest cosmwasm-vm."""
+    max_gas: tuple[tuple[str, int], ...] = ()
+    """(gas model, most gas that any call may cost under it)."""
+    max_pages: int | None = None
+    """Most pages of linear memory that a call may reach."""
+    max_depth: int | None = None
+    """Most activations of the module's own functions at once."""
+    max_frame_words: int | None = None
+    """Most words of locals and operands of all activations at once."""
+    independent: bool = False
+    """Whether every input must cost the same gas."""
+
+
+class ChainPart(Struct, frozen=True, kw_only=True):
+    """
+    The chain whose limits a call is held to: `[chain]`.
+    """
+
+    name: str = ""
+    """A shipped chain; empty where `file` is given."""
+    file: str = ""
+    """A chain file in the manifest's folder."""
+    loading: Literal["unpinned", "pinned", "seen"] = "unpinned"
+    """How the code is found: not pinned, pinned, or loaded earlier in the same transaction."""
+    message_bytes: int = 0
+    max_sdk_gas: int | None = None
+    """A limit of the author's own on the whole call, in SDK gas."""
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """
     `model.toml`, read and checked.
@@ -151,3 +188,6 @@ class Manifest(Struct, frozen=True, kw_only=True):
     run: RunPart
     judge: Judge
     semantics: Semantics | None = None
+    bounds: BoundsPart | None = None
+    """Judge part: None where no bounds are asked for."""
+    chain: ChainPart | None = None
