@@ -50,6 +50,7 @@ tables: engines  ## tables of docs/ made anew, by running
 	@$(BIN)/python -m benchmarks.operators --out docs/operators.md
 	@$(BIN)/python -m benchmarks.bounds --out docs/bounds.md
 	@$(BIN)/python -m benchmarks.inference_gas --out docs/inference-gas.md
+	@$(BIN)/python -m benchmarks.modules --out docs/modules.md
 
 bench: engines  ## ratios measured side by side, medians
 	@$(BIN)/python -m benchmarks

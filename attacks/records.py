@@ -87,3 +87,9 @@ class Result(Struct, frozen=True, kw_only=True):
     """Different hosts that answered imports, the manifest's included."""
     cases: int = 0
     """Calls that were put to each of them."""
+    usual: int = 0
+    """Calls with the manifest's host, on all nodes together, whose end was looked at."""
+    host_ended: int = 0
+    """How many of them that host ended."""
+    host_words: str = ""
+    """What it said the first time."""

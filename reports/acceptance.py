@@ -53,12 +53,22 @@ class JudgedFile(Struct, frozen=True, kw_only=True):
     engines: tuple[EngineAnswer, ...] = ()
 
 
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """
+    A path that nothing could be judged of.
+    """
+
+    path: str
+    sentence: str
+
+
 class Validation(Struct, frozen=True, kw_only=True):
     """
     What `weavegate validate --json` writes.
     """
 
     files: tuple[JudgedFile, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def standing(verdict: ModuleVerdict, answer: Answer, rule: str) -> Standing:

@@ -229,12 +229,13 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     _verdicts(console, report)
     for item in report.findings:
         print_finding(console, item)
-    _heading(console, "Engines")
-    _engines(console, report)
-    _heading(console, "Cases compared by level, votes, and time")
-    _compared(console, report)
-    _heading(console, "Who saw what")
-    _sampling(console, report)
+    if report.nodes:
+        _heading(console, "Engines")
+        _engines(console, report)
+        _heading(console, "Cases compared by level, votes, and time")
+        _compared(console, report)
+        _heading(console, "Who saw what")
+        _sampling(console, report)
     if report.unobserved:
         _heading(console, "Not observed")
         _unobserved(console, report)

@@ -49,6 +49,8 @@ class GasReport(Struct, frozen=True):
     entry: str
     node: str
     outcome: str
+    host_error: str
+    """Why the host ended the call; empty if it did not."""
     meters: tuple[GasReading, ...] | NotObserved
     """The engine's own."""
     bills: tuple[Bill, ...]

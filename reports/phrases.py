@@ -34,7 +34,7 @@ class Headline:
     """
 
     word: str
-    """`PASS`, `FINDINGS`, `UNDECIDED`, `INTERRUPTED`, `ERROR` or `CONTRADICTION`."""
+    """`PASS`, `FINDINGS`, `REFUSED`, `UNDECIDED`, `INTERRUPTED`, `ERROR` or `CONTRADICTION`."""
     tone: Tone
     sentence: str
 
@@ -97,6 +97,9 @@ def headline(report: Report) -> Headline:
         properties.append(f"{counted['fails']} {'fails' if counted['fails'] == 1 else 'fail'}")
     if counted["undecided"]:
         properties.append(f"{counted['undecided']} undecided")
+    if report.exit_code == 1 and not report.nodes and not report.findings:
+        failed = ", ".join(v.property for v in report.verdicts if v.verdict == "fails")
+        return Headline("REFUSED", "bad", f"{failed or 'no property'} fails; no node has run it")
     families = count(len(generators(report)), "family", "families")
     parts = [
         ", ".join(properties),

@@ -259,6 +259,8 @@ class Call(Struct, frozen=True):
     """Name of the exported linear memory, if the module exports one."""
     globals: tuple[str, ...] = ()
     """Exported globals that are observed at level `state`, in this order."""
+    global_types: tuple[ValueType, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Their types, one each; absent where they are not known, and then bits are given as `i64`."""
     grows: bool = True
     """Whether anything in the module can grow its memory (a buffer's address may then move)."""
     abi: str = "plain"

@@ -2,7 +2,7 @@
 `python -m weavegate`: the command line.
 """
 
-from weavegate.cli import main
+from weavegate.start import main
 
 if __name__ == "__main__":
-    main(prog_name="weavegate")
+    main()

@@ -46,6 +46,13 @@ _SENTENCE = 2000
 """Most characters of an error; a sentence that quotes a name of megabytes helps nobody."""
 
 
+_KEPT = {
+    "certify": ": what was gathered so far is kept, run it again to go on",
+    "simulate": ": the log is kept as far as it came",
+}
+"""What an interrupted command leaves behind; of others nothing is kept."""
+
+
 class _Group(click.Group):
     """
     A group whose commands print one sentence for every error that is not ours to debug.
@@ -67,6 +74,9 @@ class _Group(click.Group):
         except click.ClickException as error:
             _complain(_usage(error))
             status = Exit.USAGE
+        except click.Abort:
+            _complain("interrupted: run it again")
+            status = Exit.INTERRUPTED
         sys.exit(int(status or Exit.PASS))
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -80,7 +90,7 @@ class _Group(click.Group):
             _complain(str(error))
             ctx.exit(int(error.status))
         except (KeyboardInterrupt, click.Abort):
-            _complain("interrupted: what was gathered so far is kept, run it again to go on")
+            _complain("interrupted" + _KEPT.get(ctx.invoked_subcommand or "", ""))
             ctx.exit(int(Exit.INTERRUPTED))
 
 

@@ -82,6 +82,7 @@ def _counting_call(call: Call, counting: Metered) -> Call:
         call,
         entry=counting.entries[call.entry],
         globals=counting.counters,
+        global_types=msgspec.UNSET,
         memory=counting.memory,
     )
 

@@ -181,6 +181,7 @@ def fetch_command(folder: Path) -> None:
       weavegate fetch vectors/foreign/rnnoise
       weavegate certify vectors/foreign/rnnoise
     """  # noqa: D301 - click looks for the backspace itself
+    read_recipe(folder)
     output = Output(stderr=True)
     output.say(f"asking npm for what {folder} describes ...")
     path, fetched = fetch(folder)

@@ -15,13 +15,24 @@ from rich.text import Text
 
 from conformance.differential.profiles import PROFILES
 from reports.escapes import shortened, visible
-from weavegate.fuzz_job import GENERATORS, FuzzOptions, FuzzReport, fuzz, replay_lines
+from reports.phrases import count
+from weavegate.fuzz_findings import FuzzFinding
+from weavegate.fuzz_job import (
+    GENERATORS,
+    FuzzOptions,
+    FuzzReport,
+    Step,
+    fuzz,
+    not_asked_line,
+    replay_lines,
+)
 from weavegate.terminal import Output
 
 _EXITS = """
-Exit status: 0 pass; 1 findings, each with the command that replays it; 2 wrong usage or
-unreadable input; 3 could not decide (an engine that is not to be had here); 130
-interrupted, after what was found so far is written.
+Exit status: 0 pass; 1 findings, each with the command that replays it; 2 wrong usage (one
+engine alone, one named twice, no time) or unreadable input; 3 could not decide (an engine
+that is not to be had here, fewer than two that can be asked, no module judged in the time);
+130 interrupted, after what was found so far is written: the command to go on with is shown.
 """
 _MOST_TEXT_LINES = 60
 _EVERY = 10
@@ -31,10 +42,10 @@ _EVERY = 10
 @click.command("fuzz", epilog=_EXITS)
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0.0),
+    type=click.FloatRange(min=0.0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Stop after this time.",
+    help="Stop after this time, start of the workers and shrinking included.",
 )
 @click.option("--modules", type=click.IntRange(min=1), help="Stop after so many modules as well.")
 @click.option(
@@ -50,7 +61,7 @@ _EVERY = 10
     "engines",
     multiple=True,
     metavar="ENGINE",
-    help="An engine, such as wasmer/llvm or wasmtime@0.26.0 [default: the core ones].",
+    help="An engine, such as wasmer/llvm or wasmtime@0.26.0; two or more [default: the core ones].",
 )
 @click.option(
     "--nan",
@@ -86,7 +97,8 @@ def fuzz_command(*, no_counters: bool, **given: Any) -> None:
     Modules have the shapes of inference code in which miscompilations hid before: values that live
     across calls, addresses made by shifts, loads of the last bytes, NaNs of all origins. A share of
     them runs with gas counters too, which must read the same everywhere. What differs is made
-    small, and the first operator that gave something else is named.
+    small, and the first operator that gave something else is named. Engines that cannot keep the
+    NaN profile are not asked; the output and fuzz.json say which, and why.
 
     Module number I of seed S is the same on every machine; only where to stop depends on the clock.
 
@@ -105,7 +117,6 @@ def fuzz_command(*, no_counters: bool, **given: Any) -> None:
 
 
 Say = Callable[[str], None]
-Step = Callable[[int, int, int], None]
 
 
 @contextmanager
@@ -129,12 +140,11 @@ def _telling(console: Output) -> Iterator[tuple[Say, Step]]:
         if rounds[0] % _EVERY == 1:
             console.say(_counted(modules, cases, findings))
 
-    yield (lambda text: console.say(f"{text} ..."), step)
+    yield console.say, step
 
 
 def _counted(modules: int, cases: int, findings: int) -> str:
-    word = "finding" if findings == 1 else "findings"
-    return f"{modules:,} modules, {cases:,} cases, {findings} {word}"
+    return f"{count(modules, 'module')}, {count(cases, 'case')}, {count(findings, 'finding')}"
 
 
 def print_fuzz(report: FuzzReport, out: Path, console: Output) -> None:
@@ -143,31 +153,53 @@ def print_fuzz(report: FuzzReport, out: Path, console: Output) -> None:
     """
     rate = report.modules / report.seconds if report.seconds else 0.0
     console.say(
-        f"{report.modules:,} modules of seed {report.seed} ({report.generator}, from number"
-        f" {report.first}), {report.cases:,} cases, {report.operators:,} operators,"
-        f" {report.trapped:,} traps; NaN profile {report.nan}"
+        f"{count(report.modules, 'module')} of seed {report.seed} ({report.generator}, from number"
+        f" {report.first}), {count(report.cases, 'case')}, {count(report.operators, 'operator')},"
+        f" {count(report.trapped, 'trap')}; NaN profile {report.nan}"
     )
-    console.say(f"gas compared on {report.counted:,} modules; {rate:.0f} modules a second")
+    console.say(f"gas compared on {count(report.counted, 'module')}; {rate:.0f} modules a second")
+    if report.wanted is not None and report.modules < report.wanted:
+        console.say(f"the time was up after {report.modules:,} of {count(report.wanted, 'module')}")
     for node in report.nodes:
-        console.say(f"  {visible(node.label)}: {node.modules:,} modules, {node.cases:,} cases")
+        seen = f"{count(node.modules, 'module')}, {count(node.cases, 'case')}"
+        console.say(f"  {visible(node.label)}: {seen}")
+    for item in report.not_asked:
+        console.say(f"  {shortened(not_asked_line(item), 400)}")
     for reason, modules in report.known:
-        console.say(f"known, {modules:,} modules: {shortened(reason, 200)}")
+        console.say(f"known, {count(modules, 'module')}: {shortened(reason, 200)}")
     for found, line in zip(report.findings, replay_lines(report), strict=True):
-        console.say("")
-        console.say(
-            f"FINDING {found.kind}: {', '.join(map(visible, found.nodes))}; first in module"
-            f" {found.index}, in {found.modules:,} in all"
-        )
-        console.say(f"  {shortened(found.blame, 400)}")
-        if found.difference:
-            console.say(f"  first difference: {shortened(found.difference, 400)}")
-        console.say(f"  shrunk to {found.operators} operators and {found.rows} input rows:")
-        lines = found.text.splitlines()
-        for text in lines[:_MOST_TEXT_LINES]:
-            console.say(f"    {visible(text)}")
-        if len(lines) > _MOST_TEXT_LINES:
-            console.say(f"    ... {len(lines) - _MOST_TEXT_LINES} more lines beside the finding")
-        console.say(f"  replay: {line}")
+        _print_finding(found, line, console)
     console.say(f"report: {visible(str(out / 'fuzz.json'))}")
-    verdict = f"FINDINGS: {len(report.findings)}" if report.findings else "nothing differs"
-    console.say(verdict)
+    console.say(_verdict(report))
+
+
+def _print_finding(found: FuzzFinding, line: str, console: Output) -> None:
+    """
+    One finding, its module, and the command that replays it.
+    """
+    console.say("")
+    console.say(
+        f"FINDING {found.kind}: {', '.join(map(visible, found.nodes))}; first in module"
+        f" {found.index}, in {found.modules:,} in all"
+    )
+    console.say(f"  {shortened(found.blame, 400)}")
+    if found.difference:
+        console.say(f"  first difference: {shortened(found.difference, 400)}")
+    size = f"{count(found.operators, 'operator')} and {count(found.rows, 'input row')}"
+    console.say(f"  {found.shrinking}: {size}")
+    if found.cut_short == "time":
+        console.say(f"  to shrink on: more --minutes, with --first {found.index} --modules 1")
+    lines = found.text.splitlines()
+    for text in lines[:_MOST_TEXT_LINES]:
+        console.say(f"    {visible(text)}")
+    if len(lines) > _MOST_TEXT_LINES:
+        console.say(f"    ... {len(lines) - _MOST_TEXT_LINES} more lines beside the finding")
+    console.say(f"  replay: {line}")
+
+
+def _verdict(report: FuzzReport) -> str:
+    if report.findings:
+        return f"FINDINGS: {len(report.findings)}"
+    if not report.modules:
+        return "UNDECIDED: no module was judged before the time was up: give more --minutes"
+    return "nothing differs"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from conformance.generate.modules import GeneratedModule, replay
 from conformance.generate.shrink import shrunk
 from conformance.wasm.decode import decode
 from conformance.wasm.text import wat
+from reports.phrases import count
 from weavegate.bisecting import bisected
 from weavegate.findings_files import finding_name, save_finding, write_atomically
 from weavegate.fuzz_trial import Bench, Trial
@@ -59,6 +60,39 @@ class FuzzFinding(Struct, frozen=True, kw_only=True):
     """The finding's file."""
     text: str
     """The shrunk module in the text format."""
+    tries: int
+    """Modules that were tried to make it smaller."""
+    cut_short: Literal["", "tries", "time"]
+    """What ended shrinking before nothing simpler showed the same; empty: nothing did."""
+
+    @property
+    def shrinking(self) -> str:
+        """
+        How far shrinking came, in words.
+        """
+        if not self.cut_short:
+            return f"shrunk in {count(self.tries, 'try', 'tries')}"
+        if self.cut_short == "time":
+            return f"not fully shrunk, the time was up after {count(self.tries, 'try', 'tries')}"
+        return f"not fully shrunk, none of {count(self.tries, 'try', 'tries')} is left"
+
+
+class _TimeUpError(Exception):
+    """
+    No time is left to shrink.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class _Shrunk:
+    """
+    The smallest module that was found, and how shrinking ended.
+    """
+
+    trial: Trial
+    shown: RunFinding
+    tries: int
+    cut_short: Literal["", "tries", "time"]
 
 
 @dataclass(slots=True)
@@ -73,6 +107,9 @@ class Collector:
     as_of: date
     say: Callable[[str], None]
     most_tries: int
+    """To make one finding smaller."""
+    time_up: Callable[[], bool]
+    """Whether shrinking must stop; what was found by then is kept as it is."""
     known: Counter[str] = field(default_factory=Counter)
     """Known defect -> modules that met it."""
     found: dict[Way, FuzzFinding] = field(default_factory=dict)
@@ -114,7 +151,7 @@ class Collector:
             trial.made.binary,
             self.bench.pool,
             seats,
-            self.bench.rewrites(trial),
+            self.bench.rewrites(),
             item.deviants,
         )
         return ("", "") if found is None else (found.operator, str(found))
@@ -142,7 +179,8 @@ class Collector:
         """
         Shrink a finding and write it down.
         """
-        small, shown = self._shrunk(trial, item)
+        shrinking = self._shrunk(trial, item)
+        small, shown = shrinking.trial, shrinking.shown
         operator, difference = self._difference(small, shown)
         module = small.made.binary
         if shown.finding.module_sha256 != small.sha256 and small.counted is not None:
@@ -162,16 +200,23 @@ class Collector:
             modules=1,
             file=str(path.parent / finding_name(shown.finding)),
             text=text,
+            tries=shrinking.tries,
+            cut_short=shrinking.cut_short,
         )
 
-    def _shrunk(self, trial: Trial, item: RunFinding) -> tuple[Trial, RunFinding]:
+    def _shrunk(self, trial: Trial, item: RunFinding) -> _Shrunk:
         """
         The smallest module found in which the same nodes stand apart in the same way.
         """
         best: list[tuple[Trial, RunFinding]] = [(trial, item)]
         kind, apart = item.finding.kind, item.deviants
+        tries = 0
 
         def shows(sequence: tuple[int, ...]) -> Decisions | None:
+            nonlocal tries
+            if self.time_up():
+                raise _TimeUpError
+            tries += 1
             made = replay(sequence)
             again = self._tried(trial.index, made, counted=trial.counted is not None)
             for found in self.bench.findings(again):
@@ -181,8 +226,14 @@ class Collector:
                     return made.decisions
             return None
 
-        shrunk(trial.made.decisions, shows, most_tries=self.most_tries)
-        return best[-1]
+        cut_short: Literal["", "tries", "time"] = ""
+        try:
+            shrunk(trial.made.decisions, shows, most_tries=self.most_tries)
+            if tries >= self.most_tries:
+                cut_short = "tries"
+        except _TimeUpError:
+            cut_short = "time"
+        return _Shrunk(*best[-1], tries, cut_short)
 
     def _known_operator(self, trial: Trial, item: RunFinding) -> str:
         """

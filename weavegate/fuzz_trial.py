@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.differential.findings import JudgedBlock, RunFinding, collect_findings, finding_at
-from conformance.differential.profiles import NanProfile, OutputShape, under_profile
+from conformance.differential.profiles import NanProfile, OutputShape
 from conformance.differential.records import Blame, FindingClass
 from conformance.differential.vote import Voice, vote
 from conformance.gas.load import gas_model
@@ -29,7 +29,6 @@ from runners.pool import Pool
 from runners.records import Level
 from runners.status import Status
 from weavegate.nodes import Participant
-from weavegate.rewriting import converts
 
 FUEL_MODEL: Final = "wasmtime-fuel@50.0.1"
 """What the counters charge; wasmtime's own meter of that version must agree with them."""
@@ -51,8 +50,6 @@ class Trial:
     made: GeneratedModule
     sha256: str
     counted: Metered | None
-    converts: bool = False
-    """Whether it demotes or promotes floats."""
     plain: dict[int, BlockOutcome] = field(default_factory=dict)
     with_counters: dict[int, BlockOutcome] = field(default_factory=dict)
     own_meters: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
@@ -89,6 +86,7 @@ class Bench:
 
     pool: Pool
     nodes: Sequence[Participant]
+    """In the form in which they keep the profile, with the rewrite that belongs to it."""
     profile: NanProfile
     model: GasModel = field(default_factory=lambda: gas_model(FUEL_MODEL))
     _forms: dict[tuple[str, NanRewrite], str] = field(default_factory=dict)
@@ -101,7 +99,7 @@ class Bench:
         module = decode(made.binary)
         counters = metered(module, self.model, (ENTRY,)) if counted else None
         sha256 = hashlib.sha256(made.binary).hexdigest()
-        return Trial(index, made, sha256, counters, converts=converts(module))
+        return Trial(index, made, sha256, counters)
 
     def run(self, trials: Sequence[Trial], seats: Mapping[int, Sequence[int]]) -> None:
         """
@@ -116,7 +114,7 @@ class Bench:
         tickets: dict[int, tuple[int, Trial, bool]] = {}
         for seat, trial, counted in waiting:
             binary = trial.counted.binary if counted and trial.counted else trial.made.binary
-            given = self._given(seat, trial, binary)
+            given = self._given(seat, binary)
             own = trial.counted is not None and self._meters(seat)
             block = trial.block(Level.FULL if own else Level.STATE)
             block = trial.counted_block() if counted else block
@@ -150,19 +148,20 @@ class Bench:
         own = f"fuel:{engine.name}@{engine.version}" == self._meter
         return own and self.nodes[seat].launch.families.generator == "cranelift"
 
-    def rewrites(self, trial: Trial) -> dict[int, NanRewrite]:
+    def rewrites(self) -> dict[int, NanRewrite]:
         """
-        What each seat runs a trial's module with, to keep the NaN profile; others run it as it is.
+        What each seat runs modules with, to keep the NaN profile; others run them as they are.
         """
-        told = {seat: self._told(seat, trial) for seat in range(len(self.nodes))}
-        return {seat: rewrite for seat, rewrite in told.items() if rewrite is not None}
+        return {
+            seat: node.rewrite for seat, node in enumerate(self.nodes) if node.rewrite is not None
+        }
 
-    def _given(self, seat: int, trial: Trial, binary: bytes) -> str:
+    def _given(self, seat: int, binary: bytes) -> str:
         """
         Digest of the module that a seat is given, which keeps the NaN profile on it.
         """
         sha256 = hashlib.sha256(binary).hexdigest()
-        told = self._told(seat, trial)
+        told = self.nodes[seat].rewrite
         if told is None:
             return self._known(binary)
         key = (sha256, told)
@@ -179,18 +178,6 @@ class Bench:
         self.pool.add_module(sha256, binary)
         self._given_names.add(sha256)
         return sha256
-
-    def _told(self, seat: int, trial: Trial) -> NanRewrite | None:
-        if self.profile in ("exact", "free"):
-            return None
-        node = self.nodes[seat]
-        return under_profile(
-            node.node.engine,
-            node.launch.families.generator,
-            node.launch.capabilities,
-            self.profile,
-            converts=trial.converts,
-        ).rewrite
 
     # --------------------------------------------------------------------------- judging
 
@@ -248,7 +235,7 @@ class Bench:
         plain, gas = trial.plain.get(seat), trial.own_meters.get(seat)
         if plain is None or gas is None or counted.globals is None:
             return []
-        if self._told(seat, trial) is not None:
+        if self.nodes[seat].rewrite is not None:
             return []
         counters = np.ascontiguousarray(counted.globals[:, -8:]).view("<u8")[:, 0]
         both = (plain.status == counted.status) & ended(plain.status)

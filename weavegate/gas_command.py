@@ -29,8 +29,8 @@ _EPILOG = """
 \b
 Exit status: 0 pass; 1 findings (a model refuses the module, or two readings
 that must be equal differ); 2 wrong usage, unreadable input, unknown engine or
-gas model; 3 could not decide (a bill is not complete, an engine that is not to
-be had here); 130 interrupted.
+gas model; 3 could not decide (a bill is not complete, the host ended the call,
+an engine that is not to be had here); 130 interrupted.
 """
 
 
@@ -81,8 +81,8 @@ def print_gas(console: Console, report: GasReport) -> None:
     console.print(Text(f"{entry} on {report.node}: {report.outcome}", style="bold"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("meter", overflow="fold")
-    table.add_column("VM part", justify="right")
-    table.add_column("host part", justify="right")
+    table.add_column("VM part", justify="right", no_wrap=True)
+    table.add_column("host part", justify="right", no_wrap=True)
     table.add_column("unit")
     for bill in report.bills:
         vm, host = _number(bill.vm_part), _number(bill.host_part)
@@ -106,11 +106,15 @@ def _remarks(report: GasReport) -> list[str]:
     What numbers do not say.
     """
     said = list(report.contradictions)
+    if report.host_error:
+        said.append(f"the host ended the call: {shortened(report.host_error, 300)}")
     for bill in report.bills:
         if bill.refused:
             said.append(shortened(bill.refused, 300))
         elif isinstance(bill.vm_part, NotObserved):
             said.append(f"{bill.model}: not counted: {shortened(bill.vm_part.reason)}")
+        if not bill.refused and isinstance(bill.host_part, NotObserved):
+            said.append(f"{bill.model}: host part unknown: {shortened(bill.host_part.reason)}")
         said += [f"{bill.model}: {shortened(text, 200)}" for text in bill.unknown[:5]]
         if len(bill.unknown) > 5:  # noqa: PLR2004 - the others say the same
             said.append(f"{bill.model}: and {len(bill.unknown) - 5} more of these")
@@ -121,26 +125,21 @@ def _remarks(report: GasReport) -> list[str]:
 
 def _print_functions(console: Console, bills: list[Bill]) -> None:
     """
-    A row for each function that paid, dearest first by the first model; a column for each model.
+    A table for each model, a row for each function that paid, dearest first.
     """
-    if not bills:
-        return
-    paid = [{share.function: share.gas for share in bill.functions} for bill in bills]
-    order = list(dict.fromkeys(name for found in paid for name in found))
-    rows = [(name, [found.get(name, 0) for found in paid]) for name in order[:_MOST_FUNCTIONS]]
-    rest = order[_MOST_FUNCTIONS:]
-    if rest:
-        left = [sum(found.get(name, 0) for name in rest) for found in paid]
-        rows.append((f"{len(rest)} more", left))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("function", overflow="fold")
     for bill in bills:
-        table.add_column(Text(bill.model.replace("@", "\n@")), justify="right")
-    totals = [sum(found.values()) for found in paid]
-    for name, row in rows:
-        cells = [f"{gas:,}\n{gas / total:.1%}" for gas, total in zip(row, totals, strict=True)]
-        table.add_row(Text(shortened(name)), *cells)
-    console.print(table)
+        total = sum(share.gas for share in bill.functions)
+        rows = [(share.function, share.gas) for share in bill.functions[:_MOST_FUNCTIONS]]
+        rest = bill.functions[_MOST_FUNCTIONS:]
+        if rest:
+            rows.append((f"{len(rest)} more", sum(share.gas for share in rest)))
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column(Text(f"{bill.model}, by function"), overflow="fold")
+        table.add_column("gas", justify="right", no_wrap=True)
+        table.add_column("share", justify="right", no_wrap=True)
+        for name, gas in rows:
+            table.add_row(Text(shortened(name)), f"{gas:,}", f"{gas / total:.1%}")
+        console.print(table)
 
 
 # ------------------------------------------------------------------------------ gas-models

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from conformance.differential.outcomes import outcome_at
 from conformance.gas.errors import RefusedOperatorError
-from conformance.gas.host import host_gas
 from conformance.gas.load import HOME, gas_model
 from conformance.gas.metering import Metered, metered
 from conformance.gas.records import GasModel
@@ -25,7 +24,10 @@ from runners.cell import CellLimits
 from runners.environments import Environments
 from runners.pool import Pool
 from runners.records import Exhausted, Level, NotObserved, Outcome
+from runners.status import Status
 from weavegate.exits import Exit
+from weavegate.gas_host import host_part
+from weavegate.hosted import hosted, makers
 from weavegate.nodes import Participant, choose
 from weavegate.refusals import require_callable
 from weavegate.run_job import read_case
@@ -37,12 +39,18 @@ DEFAULT_ENGINE = "wasmtime"
 
 def exit_code(report: GasReport) -> Exit:
     """
-    1: a meter refuses the module, or readings contradict; 3: a bill is not complete.
+    1: a meter refuses the module, or readings contradict; 3: a bill is not complete, or the host
+    ended the call.
     """
     if report.contradictions or any(bill.refused for bill in report.bills):
         return Exit.FINDINGS
-    incomplete = any(bill.unknown or isinstance(bill.vm_part, NotObserved) for bill in report.bills)
-    return Exit.UNDECIDED if incomplete else Exit.PASS
+    incomplete = any(
+        bill.unknown
+        or isinstance(bill.vm_part, NotObserved)
+        or isinstance(bill.host_part, NotObserved)
+        for bill in report.bills
+    )
+    return Exit.UNDECIDED if incomplete or report.host_error else Exit.PASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,8 @@ def gas_report(
     subject = load_subject(module, manifest)
     case = read_case(subject, input_file)
     catalog = Catalog.load()
-    (node,) = choose([engine], "fresh", catalog, Environments(catalog))
+    (chosen,) = choose([engine], "fresh", catalog, Environments(catalog))
+    node = replace(chosen, node=hosted(chosen.node, subject.host))
     counted = [_counted(subject, gas_model(text), case.call.entry) for text in asked]
     with _pool(subject, node) as pool:
         pool.identities()
@@ -85,6 +94,7 @@ def gas_report(
         entry=case.call.entry,
         node=node.node.label(),
         outcome=_words(plain.outcome),
+        host_error=_host_error(plain.block),
         meters=plain.outcome.gas,
         bills=tuple(bills),
     )
@@ -92,7 +102,7 @@ def gas_report(
 
 def _pool(subject: Subject, node: Participant) -> Pool:
     limits = CellLimits(data_mib=2048 + subject.manifest.run.memory_pages // 16)
-    return Pool([(node.node, node.launch)], limits=limits)
+    return Pool([(node.node, node.launch)], limits=limits, hosts=makers(1, subject.host))
 
 
 def _counted(subject: Subject, model: GasModel, entry: str) -> Metered | Bill:
@@ -126,6 +136,7 @@ def _bill(subject: Subject, counting: Metered, plain: _Ran, pool: Pool, case: Ca
         case.call,
         entry=counting.entries[case.call.entry],
         globals=counting.counters,
+        global_types=msgspec.UNSET,
         memory=counting.memory,
     )
     budget = msgspec.structs.replace(case.budget, fuel=None)
@@ -150,7 +161,7 @@ def _bill(subject: Subject, counting: Metered, plain: _Ran, pool: Pool, case: Ca
         rewrite=counting.rewrite,
         unit=model.unit,
         vm_part=vm_part,
-        host_part=host_gas(model, []),
+        host_part=host_part(model, subject.host, plain.block.host_log),
         functions=shares,
         refused="",
         unknown=tuple(
@@ -160,6 +171,15 @@ def _bill(subject: Subject, counting: Metered, plain: _Ran, pool: Pool, case: Ca
         ),
         outcome="" if alike else _words(ran.outcome),
     )
+
+
+def _host_error(block: BlockOutcome) -> str:
+    """
+    Why the host ended the call; empty if it did not.
+    """
+    if Status(int(block.status[0])) is not Status.TRAP_HOST:
+        return ""
+    return block.details.get(0, "") or "the host ended the call"
 
 
 def _shares(subject: Subject, readings: Sequence[str]) -> tuple[Share, ...]:

@@ -15,6 +15,7 @@ from conformance.differential.records import Blame, Finding, FindingClass, Obser
 from reports.model import FindingReport, PropertyVerdict
 from runners.records import Level
 from weavegate.attacking import Attacked, budget_of
+from weavegate.host_ends import attack_ended, nothing_tried
 from weavegate.nodes import Participant
 from weavegate.subject import Subject
 
@@ -123,7 +124,11 @@ def imports_deterministic(
         reasons = [f"{item.node}: {item.reason}" for item in result.unasked]
         sentence = "nodes could not be asked: " + "; ".join([*reasons, numbers])
         return PropertyVerdict(property=PROPERTY, verdict="undecided", sentence=sentence)
-    facts = [numbers]
+    ended = attack_ended(result)
+    if nothing_tried(result):
+        sentence = f"nothing was learnt: {ended}; {numbers}"
+        return PropertyVerdict(property=PROPERTY, verdict="undecided", sentence=sentence)
+    facts = [numbers, ended] if ended else [numbers]
     if result.worlds:
         facts.append("no outcome, page, global or fuel moves")
     facts += result.remarks

@@ -43,6 +43,9 @@ def inspect_module(
     """
     Print or draw; raises WeavegateError for bytes that are no valid module: status 2.
     """
+    if drawing is not None and not drawing.parent.is_dir():
+        sentence = f"{visible(str(drawing))}: there is no folder {visible(str(drawing.parent))}"
+        raise WeavegateError(f"{sentence}: create it, or choose another", Exit.USAGE)
     path, data = read_module_file(argument)
     if len(data) > _LARGE_BYTES:
         notes.say(f"{visible(str(path))}: reading {len(data):,} bytes ...")

@@ -9,6 +9,7 @@ from typing import Final
 
 from conformance.wasm.survey import CallFact, ExternFact, FlowFact, Survey
 from reports.escapes import shortened
+from reports.phrases import count
 
 _ROWS: Final = 24
 """Rows of a table that are shown; JSON has them all."""
@@ -32,12 +33,12 @@ def survey_lines(path: str, found: Survey) -> Iterator[str]:
     yield f"{shortened(path)}: a valid module"
     yield f"  sha256 {found.sha256}"
     yield (
-        f"  {found.size_bytes:,} bytes, {found.instructions:,} instructions in "
-        f"{found.calls.functions:,} functions, {found.data_bytes:,} bytes of data"
+        f"  {count(found.size_bytes, 'byte')}, {count(found.instructions, 'instruction')} in "
+        f"{count(found.calls.functions, 'function')}, {count(found.data_bytes, 'byte')} of data"
     )
     yield from _table(
         "Sections",
-        [(s.name, f"{s.size_bytes:,} bytes", f"at {s.offset:#x}") for s in found.sections],
+        [(s.name, count(s.size_bytes, "byte"), f"at {s.offset:#x}") for s in found.sections],
     )
     yield from _externs("Imports", found.imports)
     yield from _externs("Exports", found.exports)
@@ -74,11 +75,16 @@ def survey_lines(path: str, found: Survey) -> Iterator[str]:
     yield from _table(
         "Largest functions",
         [
-            (f.name, f"{f.size_bytes:,} bytes", f"{f.instructions:,} instructions",
-             f"{f.locals:,} locals", f"at {f.offset:#x}")
+            (
+                f.name,
+                count(f.size_bytes, "byte"),
+                count(f.instructions, "instruction"),
+                count(f.locals, "local"),
+                f"at {f.offset:#x}",
+            )
             for f in found.largest
         ],
-    )  # fmt: skip
+    )
     yield from _names(found)
 
 
@@ -120,7 +126,7 @@ def _calls(found: CallFact) -> Iterator[str]:
     indirect = sum(group.sites for group in found.indirect)
     yield (
         f"  {found.direct_sites:,} by name, {indirect:,} through tables; "
-        f"{found.imported:,} functions are the host's"
+        f"{count(found.imported, 'function')} of the host"
     )
     for caller, callees in list(found.callees.items())[:_ROWS]:
         if callees:
@@ -144,8 +150,8 @@ def _loops(flow: Sequence[FlowFact]) -> Iterator[str]:
     """
     Loops by function; nesting is shown by indentation.
     """
-    count = sum(len(each.loops) for each in flow)
-    if not count:
+    total = sum(len(each.loops) for each in flow)
+    if not total:
         yield "\nLoops: none"
         return
     yield "\nLoops (how often each runs is not known from the graph alone):"
@@ -156,19 +162,19 @@ def _loops(flow: Sequence[FlowFact]) -> Iterator[str]:
         if left <= 0:
             break
         yield (
-            f"  {shortened(each.name, _NAME)}: {len(each.loops):,} "
-            f"{'loop' if len(each.loops) == 1 else 'loops'} in {each.blocks:,} basic blocks"
+            f"  {shortened(each.name, _NAME)}: {count(len(each.loops), 'loop')} in "
+            f"{count(each.blocks, 'basic block')}"
         )
         for loop in each.loops[:left]:
             margin = "  " * min(loop.depth + 1, 12)
             exits = "no exit" if not loop.exits else f"exits {loop.exits}"
             yield (
                 f"{margin}loop at {loop.offset:#x}, depth {loop.depth}, "
-                f"{loop.instructions:,} instructions, {exits}"
+                f"{count(loop.instructions, 'instruction')}, {exits}"
             )
         left -= len(each.loops)
-    if count > _ROWS * 2:
-        yield f"  ... {count:,} loops in all: --json has them"
+    if total > _ROWS * 2:
+        yield f"  ... {total:,} loops in all: --json has them"
 
 
 def _names(found: Survey) -> Iterator[str]:
@@ -176,8 +182,8 @@ def _names(found: Survey) -> Iterator[str]:
         yield "\nName section: none"
         return
     names = found.names.functions
-    count = found.calls.functions + found.calls.imported
-    yield f"\nName section: names {len(names):,} of {count:,} functions"
+    total = found.calls.functions + found.calls.imported
+    yield f"\nName section: names {len(names):,} of {count(total, 'function')}"
     for index, name in list(names.items())[:_ROWS]:
         yield f"  function {index}: {shortened(name, _NAME)}"
     if len(names) > _ROWS:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from conformance.manifest.locate import MAX_MODULE_BYTES, locate
+from conformance.manifest.errors import BadManifestError, BadSubjectError
+from conformance.manifest.locate import MANIFEST_NAME, MAX_MODULE_BYTES, locate
 from weavegate.exits import Exit, WeavegateError
 
 
@@ -20,6 +21,12 @@ def read_module_file(argument: Path) -> tuple[Path, bytes]:
     try:
         status = argument.stat()
         if stat.S_ISDIR(status.st_mode):
+            if not (argument / MANIFEST_NAME).exists():
+                sentence = (
+                    f"{argument}: the folder holds no {MANIFEST_NAME} that says which module is"
+                    " meant: name a .wasm file"
+                )
+                raise WeavegateError(sentence, Exit.USAGE)
             argument = locate(argument).wasm_path
             status = argument.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -35,6 +42,8 @@ def read_module_file(argument: Path) -> tuple[Path, bytes]:
     except FileNotFoundError as error:
         sentence = f"{argument}: there is no such file or folder"
         raise WeavegateError(sentence, Exit.USAGE) from error
+    except (BadManifestError, BadSubjectError) as error:
+        raise WeavegateError(str(error), Exit.USAGE) from error
     except ValueError as error:
         sentence = f"{str(argument)!r}: is no path: {error}"
         raise WeavegateError(sentence, Exit.USAGE) from error

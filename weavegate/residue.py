@@ -13,6 +13,7 @@ from conformance.differential.records import Blame, Finding, FindingClass, Obser
 from reports.model import FindingReport, PropertyVerdict
 from runners.records import Level
 from weavegate.attacking import Attacked, budget_of
+from weavegate.host_ends import attack_ended, nothing_tried
 from weavegate.nodes import Participant
 from weavegate.subject import Subject
 
@@ -110,6 +111,9 @@ def no_residue(
         reasons = [f"{item.node}: {item.reason}" for item in attacked.result.unasked]
         sentence = "nodes could not be asked: " + "; ".join(reasons)
         return PropertyVerdict(property=PROPERTY, verdict="undecided", sentence=sentence)
+    if nothing_tried(attacked.result):
+        sentence = f"nothing was learnt: {attack_ended(attacked.result)}"
+        return PropertyVerdict(property=PROPERTY, verdict="undecided", sentence=sentence)
     return PropertyVerdict(
         property=PROPERTY, verdict="holds", sentence="; ".join(_facts(attacked, subject))
     )
@@ -135,7 +139,8 @@ def _facts(attacked: Attacked, subject: Subject) -> list[str]:
         fact = "the module has no memory, table or global in which anything could stay"
     else:
         fact = "nothing of a secret is left"
-    facts = [f"{where}: {fact}", *result.remarks]
+    ended = attack_ended(result)
+    facts = [f"{where}: {fact}", *([ended] if ended else []), *result.remarks]
     if attacked.left_out:
         facts.append(f"{listed(attacked.left_out)} not asked: an interpreter, in a quick run")
     facts += [f"{item.node} not asked: {item.reason}" for item in result.unasked]

@@ -118,6 +118,7 @@ def load_subject(
         tuple(g.name for g in module.exported_globals),
         exported[0] if exported else None,
         grows=module.grows,
+        global_types=tuple(g.type for g in module.exported_globals),
     )
     problems = [sentence for call in calls for sentence in check_call(module, call)]
     if problems:

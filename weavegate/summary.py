@@ -33,6 +33,7 @@ from runners.records import Identity, Level
 from runners.status import BROKEN, TRAPS, Status
 from weavegate.accuracy import Accuracy, Expected
 from weavegate.faithful import Fidelity
+from weavegate.host_ends import ended_sentence, vote_ended
 from weavegate.judging import QUORUM_SAMPLED, RunRecord
 from weavegate.nodes import Participant
 from weavegate.subject import Subject
@@ -169,6 +170,8 @@ def replicates(
     families = sorted({p.launch.families.generator for p in participants})
     strength = strengths(record)
     allowed = sum(1 for f in findings if f.finding.property == "replicates" and f.allowed_by)
+    ended, words = vote_ended(judged for _, judged in record.judged)
+    stopped = ended_sentence(ended, total, words)
     if red:
         verdict: Verdict = "fails"
         sentence = f"{len(red)} finding{'s' * (len(red) != 1)}: {_first(red)}"
@@ -180,6 +183,10 @@ def replicates(
             f" {len(families)} took part ({', '.join(families)}). "
             + ("; ".join(late) or "Ask one more engine with --engine, such as reference or wasm3")
         )
+    elif ended == total:
+        verdict = "undecided"
+        sentence = "; ".join([f"{stopped}, so no result was compared", *late])
+        stopped = ""
     else:
         verdict = "holds"
         sentence = f"{total:,} cases, {len(families)} code families, no difference"
@@ -192,6 +199,8 @@ def replicates(
         if trapped:
             sentence += f"; {trapped:,} of them end in a trap"
         sentence = "; ".join([sentence, *late])
+    if stopped:
+        sentence += f"; {stopped}"
     return PropertyVerdict(
         property="replicates", verdict=verdict, sentence=sentence, strength=strength
     )

@@ -31,7 +31,8 @@ def validate_command(
     --engines or --engine; they compile the module and run nothing. One that takes what is no valid
     module, or refuses a valid one, is a finding, printed with the bytes' digest and the rule.
 
-    Exit status 1: a file is not valid, or an engine judges wrongly.
+    All files are judged, whatever there is to say of some. Exit status 2: one cannot be read; else
+    1: a file is not valid, or an engine judges wrongly.
 
     \b
     Examples:

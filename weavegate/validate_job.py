@@ -12,16 +12,18 @@ from pathlib import Path
 import msgspec
 
 from conformance.wasm.verdict import ModuleVerdict, judge
-from reports.acceptance import EngineAnswer, JudgedFile, Validation, findings
+from reports.acceptance import EngineAnswer, JudgedFile, Unreadable, Validation, findings
 from reports.escapes import shortened, visible
 from runners.catalog import Catalog
 from runners.environments import Environments
 from weavegate.acceptance_job import Acceptance, choose_engines
-from weavegate.exits import Exit
+from weavegate.exits import Exit, WeavegateError
 from weavegate.module_files import read_module_file
 from weavegate.terminal import Output
 
 _LARGE_BYTES = 4 << 20
+_SENTENCE = 2_000
+"""Most characters of what is said of a file that cannot be read."""
 _WORDS = {
     "valid": "valid",
     "malformed": "malformed",
@@ -48,9 +50,11 @@ def validate_files(
     as_json: bool,
 ) -> int:
     """
-    Judge each file and print; 1 when one is not valid or an engine judges wrongly, else 0.
+    Judge each file and print; 2 when one cannot be read, 1 when one is not valid or an engine
+    judges wrongly, else 0. All are judged, whatever there is to say of some.
     """
     judged: list[JudgedFile] = []
+    unreadable: list[Unreadable] = []
     with contextlib.ExitStack() as stack:
         asked: Acceptance | None = None
         if ask or engines:
@@ -58,32 +62,39 @@ def validate_files(
             chosen = choose_engines(engines, Environments(catalog), catalog)
             asked = stack.enter_context(Acceptance(chosen))
         for argument in paths:
-            path, data = read_module_file(argument)
+            try:
+                path, data = read_module_file(argument)
+            except WeavegateError as error:
+                unreadable.append(Unreadable(path=str(argument), sentence=str(error)))
+                notes.say(f"weavegate: {shortened(str(error), _SENTENCE)}")
+                continue
             if len(data) > _LARGE_BYTES:
                 notes.say(f"{visible(str(path))}: judging {len(data):,} bytes ...")
             verdict = judge(data)
+            if not as_json:
+                output.say(f"{visible(str(path))}: {_verdict(verdict)}")
             answers = asked.ask(data, verdict) if asked is not None else ()
             judged.append(JudgedFile(path=str(path), verdict=verdict, engines=answers))
             if not as_json:
-                _print(output, judged[-1])
+                _print_answers(output, answers)
     wrong = findings(judged)
     if as_json:
-        output.say(
-            msgspec.json.format(msgspec.json.encode(Validation(files=tuple(judged)))).decode()
-        )
+        record = Validation(files=tuple(judged), unreadable=tuple(unreadable))
+        output.say(msgspec.json.format(msgspec.json.encode(record)).decode())
     else:
         _conclude(output, wrong)
+    if unreadable:
+        return int(Exit.USAGE)
     bad = wrong or any(file.verdict.kind != "valid" for file in judged)
     return int(Exit.FINDINGS if bad else Exit.PASS)
 
 
-def _print(output: Output, file: JudgedFile) -> None:
+def _print_answers(output: Output, answers: Sequence[EngineAnswer]) -> None:
     """
-    One line for the verdict, and one for each engine.
+    One line for each engine.
     """
-    output.say(f"{visible(file.path)}: {_verdict(file.verdict)}")
-    widest = max((len(engine.engine) for engine in file.engines), default=0)
-    for engine in file.engines:
+    widest = max((len(engine.engine) for engine in answers), default=0)
+    for engine in answers:
         standing = _STANDING_WORDS[engine.standing]
         mark = f"  {standing}" if standing else ""
         output.say(f"  {engine.engine.ljust(widest)}  {_answer(engine)}{mark}")

@@ -11,11 +11,12 @@ from typing import Final
 import numpy as np
 
 from attacks.bench import Bench, NodeLostError, NodeUnableError, Target
+from attacks.host_ends import HostEnds
 from attacks.records import Aspect, Breach, Importance, Result, Unasked
 from attacks.registry import scenario
 from conformance.differential.outcomes import outcome_at
 from runners.bits import format_bytes, parse_bytes
-from runners.blocks import CaseBlock
+from runners.blocks import BlockOutcome, CaseBlock
 from runners.hosts.host import HostMaker
 from runners.records import Level, Node, NotObserved, Outcome, Returned
 from runners.status import Status
@@ -85,15 +86,18 @@ def nondeterministic_imports(bench: Bench) -> Result:
     for place, node in enumerate(bench.nodes):
         try:
             try:
-                seen = _Trial(bench, place, node, varying).breaches()
+                ends = HostEnds()
+                seen = _Trial(bench, place, node, varying, ends).breaches()
             except NodeLostError:
                 # As with any crash: one that does not happen again is not held against anybody.
-                seen = _Trial(bench, place, node, varying).breaches()
+                ends = HostEnds()
+                seen = _Trial(bench, place, node, varying, ends).breaches()
         except (NodeLostError, NodeUnableError) as error:
             lost = isinstance(error, NodeLostError)
             gathered.unasked.append(Unasked(node.label(), str(error), lost))
         else:
             gathered.nodes.append(node.label())
+            gathered.ends.add(ends)
             gathered.breaches += [breach for breach in seen if breach.aspect != "memory"]
             gathered.remarks += [
                 f"{_listed(breach.imports)} moves memory after {breach.entry},"
@@ -110,6 +114,9 @@ def nondeterministic_imports(bench: Bench) -> Result:
         remarks=tuple(dict.fromkeys(gathered.remarks)),
         worlds=1 + WORLDS * len(gathered.nodes),
         cases=rows,
+        usual=gathered.ends.asked,
+        host_ended=gathered.ends.ended,
+        host_words=gathered.ends.words,
     )
 
 
@@ -130,6 +137,7 @@ class _Gathered:
     nodes: list[str] = field(default_factory=list)
     unasked: list[Unasked] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    ends: HostEnds = field(default_factory=HostEnds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,7 @@ class _Trial:
     place: int
     node: Node
     varying: tuple[str, ...]
+    ends: HostEnds
 
     def breaches(self) -> list[Breach]:
         """
@@ -152,7 +161,7 @@ class _Trial:
     def _of(self, target: Target) -> Iterator[Breach]:
         seen: set[Aspect] = set()
         for row in target.rows:
-            usual = self._run(target, row, self.bench.host.maker())
+            usual = self._usual(target, row)
             for world in worlds_of(self.place):
                 outcome = self._run(target, row, self.bench.host.varied(world))
                 moved = [aspect for aspect, _ in self._differences(usual, outcome)]
@@ -180,10 +189,21 @@ class _Trial:
         )
         return alone or self.varying
 
+    def _usual(self, target: Target, row: bytes) -> Outcome:
+        """
+        Infer in a new instance with the manifest's host, and note whether that host ended it.
+        """
+        ran = self._ran(target, row, self.bench.host.maker())
+        self.ends.note(ran)
+        return outcome_at(ran, 0, target.call, Level.FULL)
+
     def _run(self, target: Target, row: bytes, maker: HostMaker) -> Outcome:
         """
         Infer in a new instance, with a host of that kind.
         """
+        return outcome_at(self._ran(target, row, maker), 0, target.call, Level.FULL)
+
+    def _ran(self, target: Target, row: bytes, maker: HostMaker) -> BlockOutcome:
         with self.bench.open(self.place, target.call, maker) as instance:
             inputs = np.frombuffer(row, np.uint8).reshape(1, len(row))
             ids = np.zeros(1, np.uint64)
@@ -192,7 +212,7 @@ class _Trial:
         if outcome.status[0] == Status.PENDING:
             message = "a case was left out"
             raise NodeUnableError(message)
-        return outcome_at(outcome, 0, target.call, Level.FULL)
+        return outcome
 
     def _differences(self, left: Outcome, right: Outcome) -> Iterator[tuple[Aspect, str]]:
         """

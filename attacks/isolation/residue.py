@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from attacks.bench import Bench, NodeLostError, NodeUnableError, OpenInstance, Target
+from attacks.host_ends import HostEnds
 from attacks.marks import Traces, find_marks, marks_of
 from attacks.records import Aspect, Breach, Importance, Result, Unasked
 from attacks.registry import scenario
@@ -82,12 +83,16 @@ def secret_of_an_earlier_call(bench: Bench) -> Result:
             gathered.nodes.append(node.label())
             gathered.breaches += seen.breaches
             gathered.remarks += seen.remarks
+            gathered.ends.add(seen.ends)
     return Result(
         breaches=tuple(gathered.breaches),
         nodes=tuple(gathered.nodes),
         unasked=tuple(gathered.unasked),
         entries=len(bench.targets),
         remarks=tuple(dict.fromkeys(gathered.remarks)),
+        usual=gathered.ends.asked,
+        host_ended=gathered.ends.ended,
+        host_words=gathered.ends.words,
     )
 
 
@@ -99,15 +104,16 @@ class _Seen:
 
     breaches: list[Breach]
     remarks: list[str]
+    ends: HostEnds
 
 
 def _attacked(bench: Bench, place: int, node: Node) -> _Seen:
     """
     Attack one node at all entries; raises NodeLostError and NodeUnableError.
     """
-    seen = _Seen([], [])
+    seen = _Seen([], [], HostEnds())
     for target in bench.targets:
-        trial = _Trial(bench, place, node, target, seen.remarks)
+        trial = _Trial(bench, place, node, target, seen.remarks, seen.ends)
         seen.breaches.extend(trial.new() if bench.run.policy == "fresh" else trial.reused())
     return seen
 
@@ -122,6 +128,7 @@ class _Gathered:
     nodes: list[str] = field(default_factory=list)
     unasked: list[Unasked] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    ends: HostEnds = field(default_factory=HostEnds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,7 @@ class _Trial:
     node: Node
     target: Target
     remarks: list[str]
+    ends: HostEnds
 
     def new(self) -> Iterator[Breach]:
         """
@@ -154,7 +162,7 @@ class _Trial:
         self._note_dependence(clean)
         with self.bench.open(self.place, self.target.call) as used:
             # Nothing after it: another call would cover what this one leaves.
-            self._run(used, 0)
+            self._noted(used, 0)
         with self.bench.open(self.place, self.target.call) as following:
             memory = self._memory(following)
             traces = self._search(memory, clean.memory)
@@ -174,7 +182,7 @@ class _Trial:
         """
         clean, reset = self._clean(), self.bench.run.reset
         with self.bench.open(self.place, self.target.call) as used:
-            secret = self._run(used, 0)
+            secret = self._noted(used, 0)
             if not _returned(secret):
                 self._remark("infer(secret) does not return, so its instance is used no further")
                 return
@@ -198,7 +206,8 @@ class _Trial:
 
     def _clean(self) -> _Clean:
         with self.bench.open(self.place, self.target.call) as unused:
-            return _Clean(self._memory(unused), self._run(unused, 1))
+            memory = self._memory(unused)
+            return _Clean(memory, self._noted(unused, 1))
 
     def _note_dependence(self, clean: _Clean) -> None:
         """
@@ -220,13 +229,25 @@ class _Trial:
         """
         return self._called(instance, self.target.call, self.target.rows[which])
 
+    def _noted(self, instance: OpenInstance, which: int) -> Outcome:
+        """
+        The same in an instance that nobody used, and whether the host ended it.
+        """
+        call = self.target.call
+        ran = self._ran(instance, call, self.target.rows[which])
+        self.ends.note(ran)
+        return _outcome(ran, call)
+
     def _reset(self, instance: OpenInstance, name: str) -> Outcome:
         return self._called(instance, Call(entry=name, memory=self.target.call.memory), b"")
 
     def _called(self, instance: OpenInstance, call: Call, row: bytes) -> Outcome:
+        return _outcome(self._ran(instance, call, row), call)
+
+    def _ran(self, instance: OpenInstance, call: Call, row: bytes) -> BlockOutcome:
         inputs = np.frombuffer(row, np.uint8).reshape(1, len(row))
         block = CaseBlock(call, self.bench.budget, Level.FULL, np.zeros(1, np.uint64), inputs)
-        return _outcome(instance.run(block), call)
+        return instance.run(block)
 
     def _memory(self, instance: OpenInstance) -> bytes:
         """

@@ -86,11 +86,14 @@ def taint_run(
         call,
         entry=counting.entries[call.entry],
         globals=counting.counters,
+        global_types=msgspec.UNSET,
         memory=counting.memory,
     )
     counted = _run(pool, seat, counting.binary, counted_call, row, limit)
     shown = (*marked.flags, *((marked.pages,) if marked.pages else ()))
-    marked_call = msgspec.structs.replace(call, entry=marked.entry, globals=shown)
+    marked_call = msgspec.structs.replace(
+        call, entry=marked.entry, globals=shown, global_types=msgspec.UNSET
+    )
     more = max(limit.memory_pages, marked.most_pages)
     wider = msgspec.structs.replace(limit, memory_pages=more)
     beside = _run(pool, seat, marked.binary, marked_call, row, wider)

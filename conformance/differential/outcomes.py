@@ -7,7 +7,9 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeVar
 
-from runners.bits import format_bits, format_bytes
+from msgspec import UnsetType
+
+from runners.bits import ValueType, format_bits, format_bytes
 from runners.blocks import BlockOutcome
 from runners.records import (
     BrokeProtocol,
@@ -89,6 +91,29 @@ def _word(text: str, pattern: str) -> str:
     return match[0] if match and re.fullmatch(pattern, match[0]) else "unknown"
 
 
+def _typed(value_type: ValueType, bits: int) -> str:
+    """
+    Write the 64 bits of a slot with its type.
+    """
+    narrow = value_type in {"i32", "f32"}
+    # Bits where zeros belong must not vanish: they are part of what was compared.
+    wide = narrow and bits >> 32
+    return format_bits("i64" if wide else value_type, bits)
+
+
+def _globals(outcome: BlockOutcome, row: int, call: Call) -> tuple[str, ...] | None:
+    """
+    Exported globals after a case, as typed bits.
+    """
+    if outcome.globals is None:
+        return None
+    words = [int(x) for x in outcome.globals[row].view("<u8")]
+    given = call.global_types
+    unknown: ValueType = "i64"
+    types = (unknown,) * len(words) if isinstance(given, UnsetType) else given
+    return tuple(_typed(value_type, bits) for value_type, bits in zip(types, words, strict=True))
+
+
 def _kind(  # noqa: PLR0911 - one return for each kind of outcome
     outcome: BlockOutcome, row: int, call: Call
 ) -> OutcomeKind:
@@ -99,10 +124,7 @@ def _kind(  # noqa: PLR0911 - one return for each kind of outcome
         results = []
         for index, value_type in enumerate(call.results):
             bits = int.from_bytes(line[8 * index : 8 * index + 8], "little")
-            narrow = value_type in {"i32", "f32"}
-            # Bits where zeros belong must not vanish: they are part of what was compared.
-            wide = narrow and bits >> 32
-            results.append(format_bits("i64" if wide else value_type, bits))
+            results.append(_typed(value_type, bits))
         return Returned(tuple(results), format_bytes(line[8 * len(call.results) :]))
     if status in _TRAPS:
         return Trapped(_TRAPS[status])
@@ -124,7 +146,7 @@ def outcome_at(outcome: BlockOutcome, row: int, call: Call, level: Level) -> Out
     """
     Read row *row* of *outcome*'s arrays as a record.
 
-    Globals are given as `i64` bits: a block does not know their types. Of an engine's own words
+    Globals have the types that *call* gives them, `i64` if it gives none. Of an engine's own words
     only rules of the protocol and names of signals are kept. Raises ValueError for a row that was
     never reached.
     """
@@ -147,18 +169,13 @@ def outcome_at(outcome: BlockOutcome, row: int, call: Call, level: Level) -> Out
         return (GasReading(outcome.meter, unit, value, NotObserved("the engine has one meter")),)
 
     o = outcome
-    words = None if o.globals is None else [int(x) for x in o.globals[row].view("<u8")]
     return Outcome(
         kind=_kind(outcome, row, call),
         memory_sha256=observed(
             "memory", Level.STATE, None if o.memory is None else o.memory[row].tobytes().hex()
         ),
         pages=observed("pages", Level.STATE, None if o.pages is None else int(o.pages[row])),
-        globals=observed(
-            "globals",
-            Level.STATE,
-            None if words is None else tuple(format_bits("i64", bits) for bits in words),
-        ),
+        globals=observed("globals", Level.STATE, _globals(o, row, call)),
         gas=observed("gas", Level.FULL, None if o.gas is None else reading(int(o.gas[row]))),
         host_calls=observed(
             "host-calls",

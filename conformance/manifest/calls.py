@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import msgspec
+
 from conformance.manifest.records import Manifest, ScalarCall, Tensor
 from runners.bits import WIDTH_BYTES, ValueType
 from runners.records import Buffer, Call, Slot
@@ -36,12 +38,15 @@ def build_calls(
     memory: str | None = None,
     *,
     grows: bool = True,
+    global_types: tuple[ValueType, ...] = (),
 ) -> tuple[Call, ...]:
     """
     The calls of a manifest, in its order: one of its entry, or one for each `[[call]]`.
 
-    *watched_globals*, *memory* and *grows* come from the module (see `runners.records.Call`).
+    *watched_globals* and their *global_types*, *memory* and *grows* come from the module (see
+    `runners.records.Call`).
     """
+    types = global_types or msgspec.UNSET
     run = manifest.run
     if run.entry is not None:
         return (
@@ -54,6 +59,7 @@ def build_calls(
                 initialize=run.initialize,
                 memory=memory,
                 globals=watched_globals,
+                global_types=types,
                 grows=grows,
                 abi=run.abi,
             ),
@@ -68,6 +74,7 @@ def build_calls(
             initialize=run.initialize,
             memory=memory,
             globals=watched_globals,
+            global_types=types,
             grows=grows,
             abi=run.abi,
         )

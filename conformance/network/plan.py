@@ -87,6 +87,12 @@ def check_powers(powers: Sequence[int], validators: int) -> None:
             " above 0 for at least one validator"
         )
         raise BadPlanError(sentence)
+    if sum(power > 0 for power in powers) < 2:  # noqa: PLR2004 - the sentence says it
+        sentence = (
+            "all power lies with one validator, so nobody's vote is compared with its: give --power"
+            " a number above 0 for at least two"
+        )
+        raise BadPlanError(sentence)
     if total > MOST_POWER:
         sentence = f"the powers add up to {total:,}, a chain takes at most {MOST_POWER:,}"
         raise BadPlanError(sentence)

@@ -57,7 +57,8 @@ def whole(reader: Reader, read: Callable[[Reader], _Item]) -> _Item:
     """
     result = read(reader)
     if reader.left:
-        message = f"{reader.place} has {reader.left} bytes after its last item"
+        left = f"{reader.left} byte{'' if reader.left == 1 else 's'}"
+        message = f"{reader.place} has {left} after its last item"
         raise BadModuleError("section-size", reader.position, message)
     return result
 

@@ -123,6 +123,29 @@ def test_the_user_s_interrupt_has_its_own_status(
     assert "is kept" in complaint(130, "certify", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("inspect", ()),
+        ("validate", ()),
+        ("gas", ("--input", "x.json")),
+        ("run", ("--input", "x.json")),
+    ],
+)
+def test_an_interrupt_promises_nothing_where_nothing_is_kept(
+    command: str, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in (
+        "inspect_command.inspect_module", "validate_command.validate_files",
+        "gas_command.gas_report", "cli.run_once",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"weavegate.{place}", interrupted)
+    assert complaint(130, command, tmp_path / "m.wasm", *words) == "interrupted"
+
+
 def test_a_console_takes_nothing_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
     Output().print("[bold]x[/bold] wasmtime[reuse(4)] :smile:")
     Output().say("[bold]y")

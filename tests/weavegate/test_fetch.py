@@ -57,6 +57,7 @@ def write_recipe(folder: Path, archive: bytes, module: bytes) -> None:
 
 def test_a_module_is_fetched_checked_and_then_left_alone(folder: Path) -> None:
     first = weavegate("fetch", str(folder))
+    assert "asking npm" in first.stderr
     assert first.exit_code == Exit.PASS
     assert "fetched and checked" in first.stdout
     assert (folder / "net.wasm").read_bytes() == MODULE
@@ -88,6 +89,7 @@ def test_no_npm_no_answer_and_no_recipe_are_sentences(folder: Path) -> None:
     )
     npm.unlink()
     assert "there is no recipe" in complaint(Exit.USAGE, "fetch", str(folder.parent))
+    assert "asking" not in weavegate("fetch", str(folder.parent)).stderr
     (folder / "fetch.toml").write_text("schema = 1\n", "utf-8")
     assert "is no recipe" in complaint(Exit.USAGE, "fetch", str(folder))
 

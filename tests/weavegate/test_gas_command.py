@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 from bad_subjects import MANIFEST, SCALARS, module_of, subject_in, wat, weavegate
 
 from conformance.gas.load import catalogue
-from reports.gas import Bill, GasReport
+from reports.gas import Bill, GasReport, Share
 from runners.records import GasReading, NotObserved
+from weavegate.gas_command import print_gas
 from weavegate.gas_job import exit_code
+from weavegate.terminal import Output
 
 pytestmark = pytest.mark.engines
 CASE = '{"input": ["f64:3ff8000000000000", "f64:4000000000000000"]}'
@@ -127,13 +130,122 @@ def test_what_does_not_exist_is_one_sentence(
     assert len(result.stderr.splitlines()) == 1
 
 
+REGION = b"\x10\0\0\0\x05\0\0\0\x05\0\0\0"
+"""Offset 16, capacity 5, length 5."""
+HOST = '[host]\nimports = ["env.{0}"]\nscript = "host.txt"\n'
+
+
+def asking(folder: Path, function: str, answer: str) -> Path:
+    """
+    A module that hands the host a region with `hello` at 0, and what the host does.
+    """
+    place = scalars(
+        folder,
+        "(call $ask (i32.const 0))",
+        f'(import "env" "{function}" (func $ask (param i32) (result i32)))'
+        ' (memory (export "memory") 1)'
+        ' (data (i32.const 0) "\\10\\00\\00\\00\\05\\00\\00\\00\\05\\00\\00\\00")'
+        ' (data (i32.const 16) "hello")',
+    )
+    with (place / "model.toml").open("a") as manifest:
+        manifest.write(HOST.format(function))
+    (place / "host.txt").write_text(answer)
+    return place
+
+
+def peeked(address: int, data: bytes) -> str:
+    return f"peek {address}+{len(data)} sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+READ = f"{peeked(0, REGION)}; {peeked(16, b'hello')}"
+ZERO = "i32:00000000"
+
+
+@pytest.mark.parametrize(
+    ("function", "version", "billed_host"),
+    [
+        # What releases billed for a missing key, and for an address, of 5 bytes, less the guest's.
+        ("db_read", "3.0.4", 220_415 - 1_840),
+        ("db_read", "2.1.4", 0),
+        ("addr_validate", "2.2.2", 256_115 - 1_840),
+    ],
+)
+def test_calls_of_the_host_are_billed_by_what_they_read(
+    tmp_path: Path, function: str, version: str, billed_host: int
+) -> None:
+    place = asking(tmp_path, function, f"env.{function}(*) {{{READ}}} -> {ZERO}\n")
+    status, report = billed(place, "--model", f"cosmwasm-vm@{version}", case=NUMBER)
+    assert report["outcome"] == "returned"
+    assert report["bills"][0]["host_part"] == billed_host
+    assert report["bills"][0]["vm_part"] > 0
+    assert status == 0
+
+
+def test_a_region_that_is_written_is_billed_as_written(tmp_path: Path) -> None:
+    step = f"{READ}; poke 16 bytes:0102; poke 8 bytes:02000000"
+    place = asking(tmp_path, "db_read", f"env.db_read(*) {{{step}}} -> {ZERO}\n")
+    status, report = billed(place, "--model", "cosmwasm-vm@3.0.4", case=NUMBER)
+    assert status == 0
+    assert report["bills"][0]["host_part"] == 220_415 - 1_840 + 230_000 + 2 * 570
+
+
+@pytest.mark.parametrize(
+    ("function", "steps", "model", "words"),
+    [
+        ("db_read", READ, "wasmtime-fuel", "has no prices of host calls"),
+        ("now", READ, "cosmwasm-vm@3.0.4", "has no price of env.now"),
+        # Bytes that are in no region of the call.
+        ("db_read", peeked(17, b"ello"), "cosmwasm-vm@3.0.4", "is in no region"),
+    ],
+)
+def test_what_has_no_price_is_unknown_and_never_0(
+    tmp_path: Path, function: str, steps: str, model: str, words: str
+) -> None:
+    place = asking(tmp_path, function, f"env.{function}(*) {{{steps}}} -> {ZERO}\n")
+    given = ("gas", place, "--input", case_in(tmp_path, NUMBER), "--model", model)
+    result = weavegate(*given)
+    assert result.exit_code == 3
+    assert "host part unknown: " in result.stdout
+    assert words in result.stdout
+    found = json.loads(weavegate(*given, "--json").stdout)["bills"][0]
+    assert words in found["host_part"]["reason"]
+    assert isinstance(found["vm_part"], int)
+
+
+@pytest.mark.parametrize("answer", ["", f"env.db_read(*) {{{READ}}} -> host error\n"])
+def test_a_host_that_ends_the_call_is_no_pass(tmp_path: Path, answer: str) -> None:
+    place = asking(tmp_path, "db_read", answer)
+    result = weavegate("gas", place, "--input", case_in(tmp_path, NUMBER))
+    assert result.exit_code == 3
+    assert "trapped (host error)" in result.stdout
+    assert "the host ended the call: " in result.stdout
+
+
+def test_a_narrow_terminal_shows_whole_ids_of_models(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = [f"cosmwasm-vm@{version}" for version in ("2.1.0", "3.0.4")] + ["wasm-instrument@0.4.0"]
+    shares = (Share("function 12 (a_name_that_is_long_but_not_too_long)", 10**12),)
+    bills = tuple(
+        Bill(name, "", "CosmWasm gas", 10**12, 10**9, shares, "", (), "") for name in names
+    )
+    meter = GasReading("fuel:wasmtime@50.0.1", "fuel", 8, NotObserved("one meter"))
+    print_gas(Output(), GasReport("", "f", "wasmtime@50.0.1", "returned", "", (meter,), bills))
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    for name in names:
+        assert shown.count(name) == 2, shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_readings_that_contradict_are_findings() -> None:
     def report(
         vm_part: int, outcome: str = "", node: str = "wasmtime@50.0.1/cranelift"
     ) -> GasReport:
         bill = Bill("wasmtime-fuel@50.0.1", "", "fuel", vm_part, 0, (), "", (), outcome)
         meter = GasReading("fuel:wasmtime@50.0.1", "fuel", 8, NotObserved("one meter"))
-        return GasReport("", "f", node, "returned", (meter,), (bill,))
+        return GasReport("", "f", node, "returned", "", (meter,), (bill,))
 
     assert exit_code(report(8)) == 0
     assert exit_code(report(9)) == 1

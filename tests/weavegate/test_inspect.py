@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -95,6 +96,27 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path) -> None:
     said = complaint(2, "inspect", empty, "--cfg", tmp_path / "f.svg")
     assert "nothing to draw" in said
     assert weavegate("inspect", str(empty)).exit_code == 0
+
+
+def test_a_drawing_makes_no_folders(tmp_path: Path) -> None:
+    path = _written(tmp_path)
+    said = complaint(2, "inspect", path, "--cfg", tmp_path / "none" / "deep" / "f.svg")
+    assert "there is no folder" in said
+    assert not (tmp_path / "none").exists()
+
+
+def test_one_is_said_in_the_singular(tmp_path: Path) -> None:
+    path = _written(tmp_path, '(module (memory 1) (data (i32.const 0) "a") (func nop))')
+    shown = weavegate("inspect", path).stdout
+    assert "2 instructions in 1 function, 1 byte of data" in shown
+    assert not re.search(r"\b1 (bytes|instructions|functions|locals|loops|basic blocks)\b", shown)
+    path = _written(tmp_path, "(module (func (local i32) nop) (func nop))")
+    shown = weavegate("inspect", path).stdout
+    assert "4 instructions in 2 functions, 0 bytes of data" in shown
+    assert "1 local " in shown
+    binary = module_of()
+    Path(path).write_bytes(binary[:8] + b"\x03\x03\x01\x00\x00")
+    assert "has 1 byte after its last item" in complaint(2, "inspect", path)
 
 
 def test_an_invalid_module_is_refused_with_its_byte(tmp_path: Path) -> None:

@@ -175,6 +175,7 @@ def test_power_that_lies_commits_and_is_named(subject: Path, tmp_path: Path) -> 
         (["--blocks", "0"], "give --blocks 1 or more"),
         (["--power", "1,1"], "2 powers are given for 4 validators"),
         (["--power", "0,0,0,0"], "all powers are 0"),
+        (["--power", "1,0,0,0"], "all power lies with one validator"),
         (["--power", "1,1,1,-1"], "never negative"),
         (["--power", "1,1,x,1"], "is no list of whole numbers"),
         (["--engine", "wasmtim"], "no engine is called 'wasmtim'"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from bad_subjects import HOSTILE, complaint, module_of, subject_in, wat, weavega
 
 from reports.acceptance import Validation
 from vectors.invalid_forms import FORMS
+from weavegate.terminal import Output
+from weavegate.validate_job import validate_files
 
 
 def _written(folder: Path, name: str = "m.wasm", data: bytes | None = None) -> str:
@@ -60,6 +63,63 @@ def test_what_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
     assert "no regular file" in complaint(2, "validate", "/dev/null")
     assert "MODULE" in complaint(2, "validate")
     assert "'nothing'" in complaint(2, "validate", _written(tmp_path), "--engine", "nothing")
+
+
+def test_all_files_are_judged_although_some_cannot_be_read(tmp_path: Path) -> None:
+    good, bad = _written(tmp_path), _written(tmp_path / "b", data=b"(module)")
+    result = weavegate("validate", bad, tmp_path / "none.wasm", good)
+    assert result.exit_code == 2
+    assert [line.split(": ")[1] for line in result.stdout.splitlines()] == [
+        "malformed",
+        f"valid; {len(module_of())} bytes, needs nothing beyond the MVP",
+    ]
+    (said,) = result.stderr.splitlines()
+    assert said == f"weavegate: {tmp_path / 'none.wasm'}: there is no such file or folder"
+    result = weavegate("validate", bad, tmp_path / "none.wasm", good, "--json")
+    assert result.exit_code == 2
+    found = msgspec.json.decode(result.stdout, type=Validation)
+    assert [file.path for file in found.files] == [bad, good]
+    assert [(one.path, one.sentence.count("no such")) for one in found.unreadable] == [
+        (str(tmp_path / "none.wasm"), 1)
+    ]
+
+
+def test_a_folder_without_a_manifest_is_one_sentence_that_names_no_file_of_it(
+    tmp_path: Path,
+) -> None:
+    folder = Path(_written(tmp_path / "many", "aaa.wasm")).parent
+    for command in ("validate", "inspect"):
+        said = complaint(2, command, folder)
+        assert said.count(str(folder)) == 1
+        assert "aaa.wasm" not in said
+        assert "holds no model.toml" in said
+    (folder / "model.toml").write_text("schema = 7")
+    assert complaint(2, "validate", folder).count("model.toml") == 1
+
+
+def test_the_verdict_is_printed_before_engines_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    class Slow:
+        def __init__(self, *_: object) -> None: ...
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def ask(self, *_: object) -> tuple[()]:
+            asked.append(capsys.readouterr().out)
+            return ()
+
+    monkeypatch.setattr("weavegate.validate_job.Acceptance", Slow)
+    monkeypatch.setattr("weavegate.validate_job.choose_engines", lambda *_: [])
+    path = Path(_written(tmp_path))
+    assert validate_files(Output(), Output(stderr=True), [path], [], ask=True, as_json=False) == 0
+    (before,) = asked
+    assert before.startswith(f"{path}: valid; ")
 
 
 def test_hostile_names_are_made_visible(tmp_path: Path) -> None:

@@ -66,6 +66,20 @@ def settle(subject: Subject, solver: Solver) -> None:
             todo.update(dict.fromkeys(_dependent(subject, key)))
 
 
+def bury(subject: Subject, solver: Solver) -> None:
+    """
+    Suppose `false`, and nothing else, at cuts where what is left after `settle` contradicts itself.
+
+    No run gets there. All ways to such a cut were shown to be impossible, so this is inductive too.
+    """
+    false = subject.terms.false
+    for function, proof in subject.functions.items():
+        for cut in proof.regions:
+            at_entry = (function, cut) == (subject.entry, ENTRY)
+            if not at_entry and solver.proves(subject.hypotheses(function, cut), false):
+                subject.holds[function, cut] = [false]
+
+
 def _dependent(subject: Subject, key: Key) -> list[tuple[int, int]]:
     """
     Regions that lean on what is supposed at *key*.

@@ -14,7 +14,7 @@ from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.expressions import Scope, read_formula
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
-from conformance.bounds.prove.houdini import settle
+from conformance.bounds.prove.houdini import bury, settle
 from conformance.bounds.prove.minimise import minimise
 from conformance.bounds.prove.obligations import Fact
 from conformance.bounds.prove.observe import Observed, observe
@@ -148,6 +148,7 @@ class Prover:
                 return Attempt(None, found, (), solver.questions)
             self.progress("invariants")
             settle(subject, solver)
+            bury(subject, solver)
             walked = walks(subject, constants)
             for function, proof in subject.functions.items():
                 ranker = Ranker(

@@ -159,6 +159,9 @@ class Writer:
         holds = self.subject.holds
         cuts = []
         for cut in proof.layout.cuts:
+            if self.subject.terms.false in holds.get((proof.function, cut), ()):
+                cuts.append(Cut(cut, dead=True))
+                continue
             texts = [self._text(term) for term in holds.get((proof.function, cut), ())]
             kept = tuple(dict.fromkeys(t for t in texts if t is not None))
             if kept or cut == ENTRY:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from conformance.wasm.encode import Rewrite
@@ -107,6 +108,7 @@ class Instrumented:
             output=Buffer(AtAddress(self.address), self.size_bytes),
             memory=self.memory,
             globals=(HITS, HASH),
+            global_types=UNSET,
             grows=False,
         )
 

@@ -64,6 +64,9 @@ class Toy:
         result ^= (clock & exp & 1) if "both" in self.leaks else 0
         trapped = "trap" in self.leaks and clock & 1
         status = Status.TRAP_UNREACHABLE if trapped else Status.RETURNED
+        ended = "host" in self.leaks or ("host sometimes" in self.leaks and value >> 63)
+        if ended:
+            trapped, status = True, Status.TRAP_HOST
         seen = bytes([clock]) if "memory" in self.leaks else b""
         return BlockOutcome(
             status=np.array([status], np.uint8),
@@ -73,6 +76,7 @@ class Toy:
             globals=np.array([[clock if "globals" in self.leaks else 0]], "<u8").view(np.uint8),
             gas=np.array([100 + (clock if "fuel" in self.leaks else 0)], np.uint64),
             meter="fuel:toy@1",
+            details={0: "the script has ended"} if ended else {},
         )
 
 
@@ -115,6 +119,21 @@ def test_a_module_that_ignores_its_host_is_not_caught() -> None:
     assert (result.worlds, result.cases) == (1 + 2 * WORLDS, 2)
     assert result.nodes == tuple(node.label() for node in NODES)
     assert len(engine.opened) == 2 * 2 * (1 + WORLDS)
+
+
+@pytest.mark.parametrize(("fault", "ended"), [("host", 4), ("host sometimes", 2), ("", 0)])
+def test_calls_that_the_usual_host_ends_are_counted(fault: str, ended: int) -> None:
+    result = attack(fault)
+    assert (result.usual, result.host_ended) == (4, ended)
+    assert result.host_words == ("the script has ended" if ended else "")
+    assert result.breaches == ()
+
+
+def test_calls_of_an_attempt_that_was_lost_are_not_counted() -> None:
+    fails = [None, None, None, NodeLostError("gone")]
+    engine = Engine(frozenset({"host"}), lambda at: fails[at] if at < len(fails) else None)
+    result = nondeterministic_imports(bench(engine))
+    assert (result.usual, result.host_ended) == (4, 4)
 
 
 def test_each_node_sees_worlds_that_no_other_sees() -> None:

@@ -55,6 +55,8 @@ class Toy:
             if "traps" in self.faults and row == SECRET:
                 self.data[0:32] = row
                 status = Status.TRAP_UNREACHABLE
+            elif "host" in self.faults or ("host on secrets" in self.faults and row == SECRET):
+                status = Status.TRAP_HOST
             else:
                 output = self.infer(row)
         elif block.call.entry == "reset":
@@ -74,6 +76,7 @@ class Toy:
             globals=np.array([[shown]], "<u8").view(np.uint8)[:, : 8 * len(block.call.globals)],
             gas=np.array([gas], np.uint64),
             meter="fuel:toy@1",
+            details={0: "the script has ended"} if status is Status.TRAP_HOST else {},
         )
 
     def infer(self, row: bytes) -> bytes:
@@ -281,3 +284,11 @@ def test_memory_that_is_not_exported_is_said_not_to_be_searched() -> None:
     result = secret_of_an_earlier_call(given)
     assert "no memory is exported, so none was searched" in result.remarks
     assert aspects(result)[0] == "output"
+
+
+@pytest.mark.parametrize("policy", ["fresh", "reuse(8)"])
+@pytest.mark.parametrize(("fault", "ended"), [("host", 2), ("host on secrets", 1), ("traps", 0)])
+def test_calls_that_the_host_ends_are_counted(policy: str, fault: str, ended: int) -> None:
+    result = attack(fault, policy=policy, reset="reset")
+    assert (result.usual, result.host_ended) == (2, ended)
+    assert result.host_words == ("the script has ended" if ended else "")

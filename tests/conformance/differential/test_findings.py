@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replaced
 from voting_samples import (
     CALL,
     MINUS_ZERO,
@@ -275,6 +276,19 @@ def test_bits_where_zeros_belong_are_shown() -> None:
     wide = outcome_at(returning(0x1_3F800000), 0, call, Level.RESULT).kind
     assert narrow == Returned(("f32:3f800000",), "bytes:")
     assert wide == Returned(("i64:000000013f800000",), "bytes:")
+
+
+def test_globals_have_the_types_that_the_call_gives_them() -> None:
+    words = (0x41B0000000000000, 0x3F800000, 0x1_00000007)
+    row = np.array([words], "<u8").view(np.uint8)
+    outcome = replace(returning(ONE), globals=row)
+    call = Call("f", results=("f64",), globals=("a", "b", "c"))
+    typed = replaced(call, global_types=("f64", "f32", "i32"))
+    untyped = outcome_at(outcome, 0, call, Level.STATE).globals
+    assert untyped == ("i64:41b0000000000000", "i64:000000003f800000", "i64:0000000100000007")
+    made = outcome_at(outcome, 0, typed, Level.STATE).globals
+    # Bits above an i32 would be lost with its type.
+    assert made == ("f64:41b0000000000000", "f32:3f800000", "i64:0000000100000007")
 
 
 def test_blocks_are_not_touched() -> None:

@@ -23,7 +23,7 @@ A, B = ("a" * 64, "b" * 64), ("c" * 64, "d" * 64)
 
 def test_a_plan_that_can_commit_is_taken() -> None:
     check_plan(plan_of())
-    check_plan(plan_of(powers=(0, 0, 0, 1)))
+    check_plan(plan_of(powers=(0, 0, 1, 1)))
     check_powers((MOST_POWER - 1, 1), 2)
 
 
@@ -31,6 +31,8 @@ def test_a_plan_that_can_commit_is_taken() -> None:
     ("powers", "words"),
     [
         ((0, 0), "all powers are 0"),
+        ((1, 0), "all power lies with one validator"),
+        ((0, 7), "all power lies with one validator"),
         ((1,), "1 powers are given for 2 validators: .* --power 1,1$"),
         ((1, 1, 1), "3 powers are given for 2"),
         ((2, -1), "never negative"),

@@ -80,6 +80,17 @@ HOST = """(module (import "env" "f" (func $f)) (memory (export "memory") 1)
   (func (export "infer") (call $f)))"""
 GROWS = """(module (memory (export "memory") 1)
   (func (export "infer") (drop (memory.grow (i32.const 2)))))"""
+NEVER = """(module (memory (export "memory") 1)
+  (func $f (param $n i32) (local $i i32)
+    (loop $again (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))
+                                         (local.get $n)))))
+  (func (export "infer") (param $n i32) (local $i i32)
+    (if (i32.gt_u (local.get $n) (i32.const 100))
+      (then
+        (local.set $i (i32.const 3))
+        (loop $again
+          (call $f (i32.const 7))
+          (br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))))))"""
 BRANCH = """(module (memory (export "memory") 1)
   (func (export "infer") (local $x i32)
     (if (f64.lt (f64.load (i32.const 0)) (f64.const 1))

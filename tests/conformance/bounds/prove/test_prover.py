@@ -20,6 +20,7 @@ from provable_modules import (
     HOST,
     MODELS,
     NEST,
+    NEVER,
     PARSER,
     RECURSIVE,
     REUSED,
@@ -34,6 +35,7 @@ from provable_modules import (
 
 from conformance.bounds.bound import Budget
 from conformance.bounds.certificate import Bytes, Input, Precondition, Range
+from conformance.bounds.prove import prover as prover_room
 from conformance.bounds.prove import solver as solver_room
 from conformance.bounds.prove.outcome import Attempt
 from conformance.bounds.prove.prover import Prover
@@ -136,6 +138,23 @@ def test_recursion_is_bounded_by_a_potential(prove: Proving, most: int, depth: i
 
 def test_branches_on_unknown_floats_leave_a_range(prove: Proving) -> None:
     assert fuel(prove(BRANCH)) == (6, 10)
+
+
+def test_a_loop_that_is_never_reached_does_not_go_round(
+    prove: Proving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = prove(NEVER, (0, 100))
+    found, reached = fuel(report), fuel(prove(NEVER, (0, 101)))
+    assert found is not None
+    assert reached is not None
+    assert report.gas[0].measured == (5, 5)
+    # Its code is paid once at most, without the 7 repetitions in the callee, 7 each, 3 times.
+    assert found[0] == reached[0] == 5
+    assert found[1] < 3 * 7 * 7 < reached[1]
+    monkeypatch.setattr(prover_room, "bury", lambda *_: None)
+    report = prove(NEVER, (0, 100))
+    assert fuel(report) is None
+    assert report.obstacles[0].sentence.startswith("contradiction")
 
 
 def test_a_walk_over_constants_is_as_long_as_the_longest_path(prove: Proving) -> None:
