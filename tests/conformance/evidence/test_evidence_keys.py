@@ -52,6 +52,7 @@ CALL_CHANGES = {
     "memory": "memory",
     "globals": ("g",),
     "grows": False,
+    "global_types": ("f64",),
     "abi": "wasi",
 }
 BUDGET_CHANGES = {"fuel": 1, "memory_pages": 18, "deadline_ms": 1001}
