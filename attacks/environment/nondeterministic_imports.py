@@ -5,14 +5,15 @@ What a host answers to one validator and not to another.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from attacks.bench import Bench, NodeLostError, NodeUnableError, Target
+from attacks.bench import Bench, NodeUnableError, Target
+from attacks.gathering import Seen, attack_nodes
 from attacks.host_ends import HostEnds
-from attacks.records import Aspect, Breach, Importance, Result, Unasked
+from attacks.records import Aspect, Breach, Importance, Result
 from attacks.registry import scenario
 from conformance.differential.outcomes import outcome_at
 from runners.bits import format_bytes, parse_bytes
@@ -74,50 +75,25 @@ def nondeterministic_imports(bench: Bench) -> Result:
     `instances = "fresh"`, is remarked and breaks nothing; a module that imports nothing holds
     trivially, and one whose imports are all answered alike holds without being run.
     """
-    gathered = _Gathered()
     varying = tuple(key for key in bench.imports if bench.host.is_varying(key))
     if not varying:
-        gathered.remarks.append(
-            "all its imports are answered alike everywhere" if bench.imports else "no imports"
-        )
+        remark = "all its imports are answered alike everywhere" if bench.imports else "no imports"
         labels = tuple(node.label() for node in bench.nodes)
         return Result(breaches=(), nodes=labels, unasked=(), entries=len(bench.targets),
-                      remarks=tuple(gathered.remarks))  # fmt: skip
-    for place, node in enumerate(bench.nodes):
-        try:
-            try:
-                ends = HostEnds()
-                seen = _Trial(bench, place, node, varying, ends).breaches()
-            except NodeLostError:
-                # As with any crash: one that does not happen again is not held against anybody.
-                ends = HostEnds()
-                seen = _Trial(bench, place, node, varying, ends).breaches()
-        except (NodeLostError, NodeUnableError) as error:
-            lost = isinstance(error, NodeLostError)
-            gathered.unasked.append(Unasked(node.label(), str(error), lost))
-        else:
-            gathered.nodes.append(node.label())
-            gathered.ends.add(ends)
-            gathered.breaches += [breach for breach in seen if breach.aspect != "memory"]
-            gathered.remarks += [
-                f"{_listed(breach.imports)} moves memory after {breach.entry},"
-                " which is dropped with its instance"
-                for breach in seen
-                if breach.aspect == "memory"
-            ]
+                      remarks=(remark,))  # fmt: skip
+
+    def attacked(place: int, node: Node) -> Seen:
+        seen = Seen()
+        for breach in _Trial(bench, place, node, varying, seen.ends).breaches():
+            if breach.aspect == "memory":
+                moved = f"{_listed(breach.imports)} moves memory after {breach.entry}"
+                seen.remarks.append(f"{moved}, which is dropped with its instance")
+            else:
+                seen.breaches.append(breach)
+        return seen
+
     rows = sum(len(target.rows) for target in bench.targets)
-    return Result(
-        breaches=tuple(gathered.breaches),
-        nodes=tuple(gathered.nodes),
-        unasked=tuple(gathered.unasked),
-        entries=len(bench.targets),
-        remarks=tuple(dict.fromkeys(gathered.remarks)),
-        worlds=1 + WORLDS * len(gathered.nodes),
-        cases=rows,
-        usual=gathered.ends.asked,
-        host_ended=gathered.ends.ended,
-        host_words=gathered.ends.words,
-    )
+    return attack_nodes(bench, attacked, worlds=WORLDS, cases=rows)
 
 
 def worlds_of(place: int) -> tuple[int, ...]:
@@ -125,19 +101,6 @@ def worlds_of(place: int) -> tuple[int, ...]:
     Seeds of the worlds that the node of *place* is shown.
     """
     return tuple(1 + place * WORLDS + which for which in range(WORLDS))
-
-
-@dataclass(slots=True)
-class _Gathered:
-    """
-    The result while it grows.
-    """
-
-    breaches: list[Breach] = field(default_factory=list)
-    nodes: list[str] = field(default_factory=list)
-    unasked: list[Unasked] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    ends: HostEnds = field(default_factory=HostEnds)
 
 
 @dataclass(frozen=True, slots=True)

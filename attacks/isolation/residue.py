@@ -5,15 +5,16 @@ What a call leaves behind for the one after it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from attacks.bench import Bench, NodeLostError, NodeUnableError, OpenInstance, Target
+from attacks.bench import Bench, NodeUnableError, OpenInstance, Target
+from attacks.gathering import Seen, attack_nodes
 from attacks.host_ends import HostEnds
 from attacks.marks import Traces, find_marks, marks_of
-from attacks.records import Aspect, Breach, Importance, Result, Unasked
+from attacks.records import Aspect, Breach, Importance, Result
 from attacks.registry import scenario
 from conformance.differential.outcomes import outcome_at
 from runners.bits import format_bytes
@@ -68,67 +69,15 @@ def secret_of_an_earlier_call(bench: Bench) -> Result:
     Memory that the module does not export cannot be searched; then results, globals and fuel are
     all there is to compare, and the remark says so.
     """
-    gathered = _Gathered()
-    for place, node in enumerate(bench.nodes):
-        try:
-            try:
-                seen = _attacked(bench, place, node)
-            except NodeLostError:
-                # As with any crash: one that does not happen again is not held against anybody.
-                seen = _attacked(bench, place, node)
-        except (NodeLostError, NodeUnableError) as error:
-            lost = isinstance(error, NodeLostError)
-            gathered.unasked.append(Unasked(node.label(), str(error), lost))
-        else:
-            gathered.nodes.append(node.label())
-            gathered.breaches += seen.breaches
-            gathered.remarks += seen.remarks
-            gathered.ends.add(seen.ends)
-    return Result(
-        breaches=tuple(gathered.breaches),
-        nodes=tuple(gathered.nodes),
-        unasked=tuple(gathered.unasked),
-        entries=len(bench.targets),
-        remarks=tuple(dict.fromkeys(gathered.remarks)),
-        usual=gathered.ends.asked,
-        host_ended=gathered.ends.ended,
-        host_words=gathered.ends.words,
-    )
 
+    def attacked(place: int, node: Node) -> Seen:
+        seen = Seen()
+        for target in bench.targets:
+            trial = _Trial(bench, place, node, target, seen.remarks, seen.ends)
+            seen.breaches.extend(trial.new() if bench.run.policy == "fresh" else trial.reused())
+        return seen
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """
-    What one node did at all entries.
-    """
-
-    breaches: list[Breach]
-    remarks: list[str]
-    ends: HostEnds
-
-
-def _attacked(bench: Bench, place: int, node: Node) -> _Seen:
-    """
-    Attack one node at all entries; raises NodeLostError and NodeUnableError.
-    """
-    seen = _Seen([], [], HostEnds())
-    for target in bench.targets:
-        trial = _Trial(bench, place, node, target, seen.remarks, seen.ends)
-        seen.breaches.extend(trial.new() if bench.run.policy == "fresh" else trial.reused())
-    return seen
-
-
-@dataclass(slots=True)
-class _Gathered:
-    """
-    The result while it grows.
-    """
-
-    breaches: list[Breach] = field(default_factory=list)
-    nodes: list[str] = field(default_factory=list)
-    unasked: list[Unasked] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    ends: HostEnds = field(default_factory=HostEnds)
+    return attack_nodes(bench, attacked)
 
 
 @dataclass(frozen=True, slots=True)
