@@ -8,7 +8,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
 
 from conformance.evidence.errors import (
@@ -30,6 +30,9 @@ SCHEMA_VERSION: Final = 1
 
 NOTICE_MS: Final = 500
 """Whoever waits longer than this for another process is to know it; a commit takes far less."""
+
+MOST_TURNS: Final = 1000
+"""How often a process asks for WAL mode; each time lost, another process has made progress."""
 
 # `row_sha256` covers what no other digest does, so that damage anywhere is found.
 _SCHEMA: Final = (
@@ -171,13 +174,39 @@ class Database:
         # In WAL mode a commit is one append, and `kill -9` cannot take back what the kernel has.
         # NORMAL syncs at checkpoints only: power loss may cost the newest commits, which are run
         # again, and never consistency; FULL would wait for the disk at every block.
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._use_log()
         self._connection.execute("PRAGMA synchronous = NORMAL")
         # SQLite opens a file without write rights all the same, and would fail at the first block.
         self._begin()
         self._connection.execute("ROLLBACK")
         if max_pages is not None:
             self._connection.execute(f"PRAGMA max_page_count = {int(max_pages)}")
+
+    def _use_log(self) -> None:
+        """
+        Put a new file into WAL mode, which it then keeps.
+
+        Of several processes that change the mode at once SQLite may refuse one without letting it
+        wait, since each holds what another waits for. Whoever was refused waits its turn with
+        BEGIN EXCLUSIVE, which holds nothing meanwhile, and asks again.
+        """
+        for _ in range(MOST_TURNS):
+            if self._connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+                return
+            self._wait_at_most(0)
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if not isinstance(translate(error, self.path), EvidenceHeldError):
+                    raise
+            else:
+                return
+            finally:
+                self._wait_at_most(self._busy_ms)
+            self._begin("EXCLUSIVE")
+            self._connection.execute("ROLLBACK")
+        message = f"{self.path} is held by other processes: wait until they are done"
+        raise EvidenceHeldError(message)
 
     def _is_empty(self) -> bool:
         """
@@ -244,16 +273,16 @@ class Database:
                 raise
             self._after_commit()
 
-    def _begin(self) -> None:
+    def _begin(self, lock: Literal["IMMEDIATE", "EXCLUSIVE"] = "IMMEDIATE") -> None:
         """
         Take the lock for writing; who waits for long is told before, and when it is over.
         """
         if self._waits is None or self._busy_ms <= NOTICE_MS:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(f"BEGIN {lock}")
             return
         self._wait_at_most(NOTICE_MS)
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(f"BEGIN {lock}")
         except sqlite3.OperationalError as error:
             if not isinstance(translate(error, self.path), EvidenceHeldError):
                 raise
@@ -263,7 +292,7 @@ class Database:
             self._wait_at_most(self._busy_ms)
         self._waits(True)
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(f"BEGIN {lock}")
         finally:
             self._waits(False)
 

@@ -271,6 +271,40 @@ def test_who_waits_for_another_process_is_told(
     holder.close()
 
 
+def test_a_reader_of_a_new_file_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Between its schema and its log a new file may be read by another process that opens it.
+    """
+    monkeypatch.setattr(database_room, "NOTICE_MS", 5)
+    path = tmp_path / "evidence.db"
+    EvidenceStore.open(path).close()
+    reader = sqlite3.connect(path, isolation_level=None)
+    heard: list[bool] = []
+
+    def read() -> None:
+        # A connection learns the file's mode as it reads.
+        reader.execute("SELECT count(*) FROM outcomes").fetchone()
+        assert reader.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM outcomes").fetchone()
+
+    def waits(begun: bool) -> None:  # noqa: FBT001 - the store gives it so
+        heard.append(begun)
+        if begun:
+            reader.execute("ROLLBACK")
+
+    read()
+    with EvidenceStore.open(path, waits=waits) as store:
+        assert store.put(key(), Level.FULL, outcome([1])).kind is PutKind.NEW
+    assert heard == [True, False]
+    read()
+    with pytest.raises(EvidenceHeldError, match="held by another process"):
+        EvidenceStore.open(path, busy_ms=0)
+    reader.close()
+
+
 def test_a_reader_sees_one_state_while_another_writes(tmp_path: Path) -> None:
     path = tmp_path / "evidence.db"
     with EvidenceStore.open(path) as writer, EvidenceStore.open(path) as reader:
