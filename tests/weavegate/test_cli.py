@@ -217,7 +217,7 @@ def _children(process: subprocess.Popen[str]) -> list[int]:
 
 def _rows(evidence: Path) -> int:
     try:
-        with sqlite3.connect(f"file:{evidence}?mode=ro", uri=True) as connection:
+        with sqlite3.connect(f"file:{evidence}?mode=ro", uri=True, timeout=0) as connection:
             (count,) = connection.execute("SELECT count(*) FROM outcomes").fetchone()
     except sqlite3.Error:
         return 0
@@ -225,6 +225,25 @@ def _rows(evidence: Path) -> int:
         if "connection" in locals():
             connection.close()
     return int(count)
+
+
+def _interrupted(words: list[str]) -> tuple[int, str, list[int]]:
+    """
+    Exit code, stderr and workers of a run that gets SIGINT once it has stored something.
+    """
+    evidence = Path(words[-1]) / "evidence.sqlite"
+    with subprocess.Popen(
+        words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as cut:
+        while not _rows(evidence) and cut.poll() is None:
+            try:
+                cut.wait(0.01)
+            except subprocess.TimeoutExpired:
+                continue
+        workers = _children(cut) if cut.poll() is None else []
+        cut.send_signal(signal.SIGINT)
+        _, told = cut.communicate(timeout=30)
+    return cut.returncode, told, workers
 
 
 @pytest.mark.engines
@@ -237,29 +256,19 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
         tmp_path / "s", module_of(SLOW + "(f64.store (i32.const 128) (f64.const 1))"), patient
     )
     words = [*PROGRAM, "certify", str(subject), "--engine", "wasmtime", "--out"]
-    evidence = tmp_path / "cut" / "evidence.sqlite"
-    with subprocess.Popen(
-        [*words, str(tmp_path / "cut")],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as cut:
-        while not _rows(evidence):
-            assert cut.poll() is None
-            try:
-                cut.wait(0.01)
-            except subprocess.TimeoutExpired:
-                continue
-        workers = _children(cut)
-        cut.send_signal(signal.SIGINT)
-        _, told = cut.communicate(timeout=30)
-    assert cut.returncode == Exit.INTERRUPTED
+    # On a busy machine a run may be over before the signal reaches it: then another is cut.
+    attempts = (_interrupted([*words, str(tmp_path / f"cut{n}")]) for n in range(5))
+    number, (code, told, workers) = next(
+        (n, found) for n, found in enumerate(attempts) if found[0] != Exit.UNDECIDED
+    )
+    cut = tmp_path / f"cut{number}"
+    assert code == Exit.INTERRUPTED
     assert "interrupted" in sentence_of(told)
     assert workers
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-    kept = _rows(evidence)
+    kept = _rows(cut / "evidence.sqlite")
     assert kept > 0
-    again = subprocess.run([*words, str(tmp_path / "cut")], capture_output=True, check=False)
+    again = subprocess.run([*words, str(cut)], capture_output=True, check=False)
     whole = subprocess.run([*words, str(tmp_path / "whole")], capture_output=True, check=False)
     assert (again.returncode, whole.returncode) == (Exit.UNDECIDED, Exit.UNDECIDED)
     digests = [re.search(rb"evidence ([0-9a-f]{64})", done.stdout) for done in (again, whole)]
