@@ -4,8 +4,8 @@ What a gas model charges in one function: how much, just before which instructio
 With branches as in `wasm.flow` (a branch to a loop goes on after the `loop`, one to any other
 block after its `end`), the static gas of a call is the sum of `entry` over the functions entered
 and of `before` over the instructions that control reaches, the one that traps included. That holds
-for every outcome, with one exception: models with `commits` lose what the function that traps, and
-no other, has counted since its last commit.
+for every outcome, with two exceptions: models with `commits` lose what the function that traps, and
+no other, has counted since its last commit; and a refused growth takes back `Dynamic.refund`.
 
 *normal* is what a call pays that returns, *any outcome* the most that any call pays. They differ
 for models that pay ahead (`GasModel.pays_ahead`): where an instruction traps, those behind it in
@@ -63,6 +63,8 @@ class Dynamic:
     """
     literal: bool
     """Whether the instruction just before is the constant that this one multiplies with."""
+    refund: int = 0
+    """What was paid just before the instruction, and is taken back if it is a growth refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ def function_charges(module: Module, place: int, model: GasModel) -> Charges:
         before = _each(body, model, prices)
     else:
         before = _runs(body, model, prices)
-    return Charges(entry, tuple(before.tolist()), _dynamic(body, model), _commits(body, model))
+    paid = before.tolist()
+    return Charges(entry, tuple(paid), _dynamic(body, model, paid), _commits(body, model))
 
 
 def module_charges(module: Module, model: GasModel) -> tuple[Charges, ...]:
@@ -218,7 +221,7 @@ def _commits(body: Body, model: GasModel) -> tuple[int, ...] | None:
     return None if model.commits is None else tuple(_places(body, model.commits).tolist())
 
 
-def _dynamic(body: Body, model: GasModel) -> tuple[Dynamic, ...]:
+def _dynamic(body: Body, model: GasModel, before: list[int]) -> tuple[Dynamic, ...]:
     found = [
         Dynamic(
             place,
@@ -227,6 +230,7 @@ def _dynamic(body: Body, model: GasModel) -> tuple[Dynamic, ...]:
             term.paid,
             term.even_refused,
             literal=bool(place) and int(body.codes[place - 1]) == _CONSTANT,
+            refund=before[place] if term.drops_run else 0,
         )
         for term in model.dynamic
         for place in _places(body, frozenset(term.operators)).tolist()

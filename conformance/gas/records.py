@@ -39,6 +39,11 @@ class DynamicTerm(Struct, frozen=True, forbid_unknown_fields=True):
     A growth by at most so many units is paid although it is refused, if the compiler knows the
     number: surely for a literal, perhaps for a local that holds one.
     """
+    drops_run: bool = False
+    """
+    Whether a refused growth also takes back what its run was paid, up to itself: the operator, which
+    must then end a run, is paid where it is granted only.
+    """
 
 
 class Linear(Struct, frozen=True, forbid_unknown_fields=True):

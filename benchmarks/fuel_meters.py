@@ -1,0 +1,144 @@
+"""
+wasmtime wheels as meters: the fuel that a wheel takes, and what counters say on the same wheel.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Final, Self
+
+from benchmarks.bare import LOOPS, BenchmarkError
+from conformance.gas.metering import metered
+from conformance.gas.records import GasModel
+from conformance.wasm.module import Module
+from runners.catalog import Catalog
+from runners.environments import Environments, MissingEngineError
+from runners.launch import Launch
+from runners.records import EngineId
+
+Arguments = Sequence[tuple[str, int]]
+"""Type and bits of each argument."""
+_WIDTH: Final = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """
+    One call on one wheel.
+    """
+
+    ending: str
+    """`returned`, or the trap in the wheel's words."""
+    fuel: int
+
+
+class FuelMeter:
+    """
+    A wheel's meter as a process of its own; a context manager.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        """
+        Start it, on the interpreter and with the environment that the wheel's worker has.
+        """
+        self.version = launch.engine.version
+        self._process = subprocess.Popen(
+            [*launch.argv[:-1], str(LOOPS / "fuel_meter.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(launch.environment),
+            encoding="utf-8",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _ask(
+        self, binary: bytes, calls: Sequence[tuple[str, Arguments]], names: Sequence[str]
+    ) -> list[tuple[str, int, list[int]]] | None:
+        """
+        What became of the calls; None if the wheel refuses the module.
+        """
+        request = {
+            "wasm": base64.b64encode(binary).decode("ascii"),
+            "fuel": not names,
+            "globals": list(names),
+            "calls": [[entry, [list(pair) for pair in given]] for entry, given in calls],
+        }
+        pipes = self._process
+        if pipes.stdin is None or pipes.stdout is None:
+            raise BenchmarkError("the meter has no pipes")
+        try:
+            pipes.stdin.write(json.dumps(request) + "\n")
+            pipes.stdin.flush()
+            line = pipes.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise BenchmarkError(f"the meter of wasmtime@{self.version} died")
+        answer: dict[str, Any] = json.loads(line)
+        return answer.get("calls")
+
+    def fuel(
+        self, module: Module, entry: str, given: Sequence[Arguments]
+    ) -> tuple[Metering, ...] | None:
+        """
+        How each call of *entry* ended and the wheel's own fuel; None for a refused module.
+        """
+        found = self._ask(module.binary, [(entry, arguments) for arguments in given], ())
+        return None if found is None else tuple(Metering(end, fuel) for end, fuel, _ in found)
+
+    def counted(
+        self, module: Module, model: GasModel, entry: str, given: Sequence[Arguments]
+    ) -> tuple[Metering, ...] | None:
+        """
+        The same calls on the same wheel without its meter, counted by *model* in the module.
+        """
+        result = metered(module, model, [entry])
+        door = result.entries[entry]
+        found = self._ask(
+            result.binary, [(door, arguments) for arguments in given], result.counters
+        )
+        if found is None:
+            return None
+        return tuple(Metering(end, sum(counters) % _WIDTH) for end, _, counters in found)
+
+
+@contextmanager
+def wheel(version: str) -> Iterator[FuelMeter]:
+    """
+    The meter of a wheel; one that is not installed is installed for the time being.
+
+    Raises MissingEngineError, InstallError or NoArtifactError.
+    """
+    catalog = Catalog.load()
+    engine = EngineId("wasmtime", version, "cranelift")
+    try:
+        launch = Environments(catalog).launch(engine)
+    except MissingEngineError:
+        with TemporaryDirectory(prefix="weavegate-wheel-") as folder:
+            environments = Environments(catalog, home=Path(folder))
+            environments.install(engine, lambda _: None)
+            with FuelMeter(environments.launch(engine)) as meter:
+                yield meter
+        return
+    with FuelMeter(launch) as meter:
+        yield meter
