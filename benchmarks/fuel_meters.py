@@ -24,9 +24,37 @@ from runners.environments import Environments, MissingEngineError
 from runners.launch import Launch
 from runners.records import EngineId
 
-Arguments = Sequence[tuple[str, int]]
-"""Type and bits of each argument."""
+Argument = tuple[str, int]
+"""Type and bits, or `made` and the number of a result of `Asked.before`."""
 _WIDTH: Final = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    One call in an instance of its own, and what is done in the instance before.
+    """
+
+    entry: str
+    arguments: Sequence[Argument] = ()
+    before: Sequence[tuple[str, Sequence[Argument]]] = ()
+    """Exports to be called first, each with its arguments."""
+    writes: Sequence[tuple[str, Argument, bytes]] = ()
+    """Memory, address and bytes."""
+
+    def request(self, entry: str) -> dict[str, Any]:
+        """
+        The call as `bare_loops/fuel_meter.py` reads it, through another *entry*.
+        """
+        return {
+            "entry": entry,
+            "arguments": self.arguments,
+            "before": self.before,
+            "writes": [
+                (memory, address, base64.b64encode(data).decode("ascii"))
+                for memory, address, data in self.writes
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +100,7 @@ class FuelMeter:
         self._process.communicate()
 
     def _ask(
-        self, binary: bytes, calls: Sequence[tuple[str, Arguments]], names: Sequence[str]
+        self, binary: bytes, calls: Sequence[dict[str, Any]], names: Sequence[str]
     ) -> list[tuple[str, int, list[int]]] | None:
         """
         What became of the calls; None if the wheel refuses the module.
@@ -81,7 +109,7 @@ class FuelMeter:
             "wasm": base64.b64encode(binary).decode("ascii"),
             "fuel": not names,
             "globals": list(names),
-            "calls": [[entry, [list(pair) for pair in given]] for entry, given in calls],
+            "calls": calls,
         }
         pipes = self._process
         if pipes.stdin is None or pipes.stdout is None:
@@ -97,26 +125,24 @@ class FuelMeter:
         answer: dict[str, Any] = json.loads(line)
         return answer.get("calls")
 
-    def fuel(
-        self, module: Module, entry: str, given: Sequence[Arguments]
-    ) -> tuple[Metering, ...] | None:
+    def fuel(self, module: Module, calls: Sequence[Asked]) -> tuple[Metering, ...] | None:
         """
-        How each call of *entry* ended and the wheel's own fuel; None for a refused module.
+        How each call ended and the wheel's own fuel; None for a refused module.
         """
-        found = self._ask(module.binary, [(entry, arguments) for arguments in given], ())
+        found = self._ask(module.binary, [call.request(call.entry) for call in calls], ())
         return None if found is None else tuple(Metering(end, fuel) for end, fuel, _ in found)
 
     def counted(
-        self, module: Module, model: GasModel, entry: str, given: Sequence[Arguments]
+        self, module: Module, model: GasModel, calls: Sequence[Asked]
     ) -> tuple[Metering, ...] | None:
         """
         The same calls on the same wheel without its meter, counted by *model* in the module.
+
+        Raises RefusedOperatorError.
         """
-        result = metered(module, model, [entry])
-        door = result.entries[entry]
-        found = self._ask(
-            result.binary, [(door, arguments) for arguments in given], result.counters
-        )
+        result = metered(module, model, list(dict.fromkeys(call.entry for call in calls)))
+        through = [call.request(result.entries[call.entry]) for call in calls]
+        found = self._ask(result.binary, through, result.counters)
         if found is None:
             return None
         return tuple(Metering(end, sum(counters) % _WIDTH) for end, _, counters in found)

@@ -10,6 +10,7 @@ from typing import Final
 
 import wasmtime
 
+from benchmarks.fuel_meters import Asked
 from conformance.wasm.decode import validated
 from conformance.wasm.module import Module
 from conformance.wasm.opcodes import OPCODES, Opcode
@@ -89,6 +90,13 @@ class Probe:
     argument: int | None = None
     """What the entry is called with, an i32, if it takes one."""
 
+    @property
+    def call(self) -> Asked:
+        """
+        The call that shows it.
+        """
+        return Asked(ENTRY, () if self.argument is None else (("i32", self.argument),))
+
 
 def assembled(text: str) -> Module:
     """
@@ -118,10 +126,12 @@ def probes() -> Iterator[Probe]:
 
 def _growth() -> Iterator[Probe]:
     for pages in (0, 1, 2, 127, 128, 129, 130, 1000, 70_000):
+        grow = f"(result i32) (memory.grow (i32.const {pages}))"
         for limits in ("1 1", "1 3", "1 200", "0"):
-            text = f'(memory {limits}) (func (export "f") (result i32) (memory.grow (i32.const {pages})))'
+            text = f'(memory {limits}) (func (export "f") {grow})'
             yield Probe("growth", f"memory {limits} by {pages}", assembled(text))
-        text = '(memory 1 200) (func (export "f") (param i32) (result i32) (memory.grow (local.get 0)))'
+        grow = "(param i32) (result i32) (memory.grow (local.get 0))"
+        text = f'(memory 1 200) (func (export "f") {grow})'
         yield Probe("growth", f"memory 1 200 by a variable {pages}", assembled(text), pages)
         text = f"""(table 1 200 funcref) (func (export "f") (result i32)
             (table.grow (ref.null func) (i32.const {pages})))"""

@@ -2,10 +2,13 @@
 Tells the fuel that a wasmtime wheel takes, in the environment of the wheel; any wheel since 0.24.
 
 Each line on stdin is a request in JSON: `wasm` in base64, `fuel`, whether it is metered, `globals` to
-read afterwards, and `calls`, each an entry and its arguments as pairs of type and bits. The answer is
-a line with, for each call, how it ended, the fuel it took (0 when not metered) and the bits of the
-globals; or a line with `refused` where the wheel does not take the module. Every call has a store of
-its own. Runs on any Python from 3.8 and imports nothing of weavegate.
+read afterwards, and `calls`. A call has an `entry` and `arguments`, pairs of type and bits, or of
+`made` and the number of an earlier result; and what comes first, unmetered: `before`, pairs of an
+export and its arguments, whose results are the made ones, and `writes`, triples of a memory, an
+address as an argument, and bytes in base64. The answer is a line with, for each call, how it ended,
+the fuel it took (0 when not metered) and the bits of the globals; or a line with `refused` where the
+wheel does not take the module. Every call has a store of its own; imports answer zeros. Runs on any
+Python from 3.8 and imports nothing of weavegate.
 """
 
 import base64
@@ -79,6 +82,23 @@ def ending_of(call):
     return "returned"
 
 
+def stub(store, described):
+    """
+    An import that answers zeros.
+    """
+    zeros = [0.0 if str(kind).startswith("f") else 0 for kind in described.results]
+    reply = zeros[0] if len(zeros) == 1 else (zeros or None)
+    return wasmtime.Func(store, described, lambda *_: reply)
+
+
+def write(store, memory, address, data):
+    """
+    Put bytes into linear memory.
+    """
+    base = memory.data_ptr if EARLY else memory.data_ptr(store)
+    ctypes.memmove(ctypes.addressof(base.contents) + address, data, len(data))
+
+
 def answer(engines, request):
     """
     What became of the calls of one request.
@@ -89,16 +109,26 @@ def answer(engines, request):
     except wasmtime.WasmtimeError as error:
         return {"refused": str(error)[:400]}
     found = []
-    for entry, arguments in request["calls"]:
+    for call in request["calls"]:
         store = wasmtime.Store(engine)
         if request["fuel"]:
             fill(store)
-        instance = wasmtime.Instance(store, module, [])
+        imports = [stub(store, item.type) for item in module.imports]
+        instance = wasmtime.Instance(store, module, imports)
         exports = instance.exports if EARLY else instance.exports(store)
         context = [] if EARLY else [store]
-        given = context + [number(kind, bits) for kind, bits in arguments]
+        made = []
+
+        def value(kind, bits):
+            return made[bits] if kind == "made" else number(kind, bits)
+
+        for name, arguments in call["before"]:
+            made.append(exports[name](*(context + [value(*one) for one in arguments])))
+        for name, address, data in call["writes"]:
+            write(store, exports[name], value(*address), base64.b64decode(data))
+        given = context + [value(*one) for one in call["arguments"]]
         before = taken(store) if request["fuel"] else 0
-        ending = ending_of(lambda: exports[entry](*given))
+        ending = ending_of(lambda: exports[call["entry"]](*given))
         fuel = taken(store) - before if request["fuel"] else 0
         found.append([ending, fuel, [bits_of(store, exports[name]) for name in request["globals"]]])
     return {"calls": found}

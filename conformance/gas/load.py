@@ -159,8 +159,11 @@ def _unknown(text: str) -> UnknownGasModelError:
     if known:
         versions = [model.version for model in known]
         near = difflib.get_close_matches(version, versions, n=1, cutoff=0.0)[0]
-        newest_one = max(versions, key=order)
-        sentence += f": nearest is {name}@{near}, newest {name}@{newest_one}"
+        oldest, newest_one = min(versions, key=order), max(versions, key=order)
+        span = f"{len(versions)} versions are known, {oldest} to {newest_one}"
+        if len(versions) == 1:
+            span = "no other version is known"
+        sentence += f": nearest is {name}@{near}; {span}"
     else:
         near_names = difflib.get_close_matches(name, names(), n=1)
         if near_names:
@@ -213,17 +216,13 @@ def _check_sources(entry: _Entry) -> None:
         raise BadGasModelError(f"{_FILE}: {entry.name}: sources for unknown keys {sorted(other)}")
 
 
-def _check_term(
-    entry: _Entry, term: DynamicTerm, operators: tuple[str, ...], where: str
-) -> None:
+def _check_term(entry: _Entry, term: DynamicTerm, operators: tuple[str, ...], where: str) -> None:
     """
     What `drops_run` needs: runs that end at the operator, and an answer that says whether it grew.
     """
     if not term.drops_run:
         return
-    ends = entry.point == "block-end" and set(operators) <= {
-        *_operators(entry.boundaries, where)
-    }
+    ends = entry.point == "block-end" and set(operators) <= {*_operators(entry.boundaries, where)}
     if not ends or not term.kind.endswith("-granted") or term.paid != "after":
         message = "drops_run is for growth that is paid after, as granted, and that ends a run"
         raise BadGasModelError(f"{_FILE}: {where}: {message}")

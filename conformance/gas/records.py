@@ -41,8 +41,8 @@ class DynamicTerm(Struct, frozen=True, forbid_unknown_fields=True):
     """
     drops_run: bool = False
     """
-    Whether a refused growth also takes back what its run was paid, up to itself: the operator, which
-    must then end a run, is paid where it is granted only.
+    Whether a refused growth takes back what its run was paid, up to itself: a run that ends in such
+    an operator is paid only where it is granted.
     """
 
 
