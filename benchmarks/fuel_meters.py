@@ -10,17 +10,15 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
 
+from benchmarks.at_hand import at_hand
 from benchmarks.bare import LOOPS, BenchmarkError
 from conformance.gas.metering import metered
 from conformance.gas.records import GasModel
 from conformance.wasm.module import Module
 from runners.catalog import Catalog
-from runners.environments import Environments, MissingEngineError
 from runners.launch import Launch
 from runners.records import EngineId
 
@@ -153,18 +151,8 @@ def wheel(version: str) -> Iterator[FuelMeter]:
     """
     The meter of a wheel; one that is not installed is installed for the time being.
 
-    Raises MissingEngineError, InstallError or NoArtifactError.
+    Raises what `at_hand` raises.
     """
-    catalog = Catalog.load()
     engine = EngineId("wasmtime", version, "cranelift")
-    try:
-        launch = Environments(catalog).launch(engine)
-    except MissingEngineError:
-        with TemporaryDirectory(prefix="weavegate-wheel-") as folder:
-            environments = Environments(catalog, home=Path(folder))
-            environments.install(engine, lambda _: None)
-            with FuelMeter(environments.launch(engine)) as meter:
-                yield meter
-        return
-    with FuelMeter(launch) as meter:
+    with at_hand(engine, Catalog.load()) as launch, FuelMeter(launch) as meter:
         yield meter
