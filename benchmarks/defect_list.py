@@ -23,8 +23,8 @@ PLAIN: Final = "plain"
 Shows = Literal["value", "fuel-more", "fuel-same", "fuel-apart"]
 """
 How a defect shows. `value`: the call ends otherwise than the reference evaluator's, or gives other
-bits. `fuel-more`: `run` takes more fuel than `plain`. `fuel-same`: they take the same. `fuel-apart`:
-the engine tells other fuel than the control of the same version.
+bits. `fuel-more`: `run` takes more fuel than `plain`. `fuel-same`: they take the same.
+`fuel-apart`: the engine tells other fuel than the control of the same version.
 """
 
 
@@ -40,7 +40,7 @@ class Defect(Struct, frozen=True, forbid_unknown_fields=True):
     """`name` or `name/compiler`; all catalogued versions are asked."""
     shows: Shows
     control: str
-    """An engine whose newest version does not show it; of the same version for `fuel-apart`."""
+    """An engine in which it does not show; for `fuel-apart`, the compiler that is compared with."""
     found: str
     """What found it."""
     arguments: tuple[str, ...] = ()

@@ -47,6 +47,8 @@ class Measured:
     """
 
     answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
+    controls: dict[str, Answer] = field(default_factory=dict)
+    """Defect -> what its control answered."""
     wrapped: dict[str, str] = field(default_factory=dict)
     """wasmtime wheel -> what stands for a global that is zero: `number`, or a type's name."""
     taken: dict[str, Counter[Answered]] = field(default_factory=dict)
@@ -114,6 +116,9 @@ def measure(catalog: Catalog, say: Say, families: Sequence[str] = ()) -> Measure
             except _ABSENT as error:
                 measured.absent[str(engine)] = _reason(error)
             say(f"{engine}: {_told(measured, str(engine))}")
+    for defect in every:
+        if defect.name in measured.answers:
+            measured.controls[defect.name] = _control(defect, catalog)
     for family in families or ("pywasm", "wasm3"):
         if family in ("pywasm", "wasm3"):
             _acceptance(releases(family, catalog), catalog, measured, say)
@@ -127,6 +132,19 @@ def _reason(error: Exception) -> str:
     if isinstance(error, InstallError):
         return "its source archive does not build"
     return " ".join(str(error).split())[:120]
+
+
+def _control(defect: Defect, catalog: Catalog) -> Answer:
+    """
+    What a defect's control answers.
+    """
+    engine = catalog.resolve(defect.control)
+    if defect.shows == "value":
+        return values([defect], engine, catalog)[defect.name]
+    if defect.shows == "fuel-apart":
+        # Beside itself: what is compared is another compiler of the same wheel.
+        return apart(defect, engine, catalog)
+    return fuel([defect], engine.version)[defect.name]
 
 
 def _told(measured: Measured, label: str) -> str:
@@ -215,20 +233,26 @@ def row(defect: Defect, family: str, measured: Measured) -> str | None:
     not_shown = spans([answer == "does not" for answer in answers.values()], versions)
     if not_shown == "none":
         not_shown = "all tried show it"
-    return f"| {defect.title} | `{family}` | {shown} | {not_shown} | {len(versions)} |"
+    control = f"`{defect.control}`: {measured.controls.get(defect.name, 'not asked')}"
+    cells = (defect.title, f"`{family}`", shown, not_shown, f"{len(versions)}", control)
+    return f"| {' | '.join(cells)} |"
 
 
 _TEXT: Final = """# Defects of engines, and the releases that have them
 
 Written by `python -m benchmarks.defects`. Each line is one defect that checking found: its smallest
 module ships in `vectors/defects`, with what found it, and was put to every catalogued release that
-can be installed here; ranges are of those. *Shows* is judged against the reference evaluator, bit by
-bit, or, where fuel is concerned, between two calls (`benchmarks/defect_list.py` says how). The
-releases in which it does not show are the control beside the others.
+can be installed here; ranges are of those. *Shows* is judged against the reference evaluator, bit
+by bit, or, where fuel is concerned, between two calls (`benchmarks/defect_list.py` says how). The
+control is an engine, or a release, in which it must not show.
 
-| defect | engine | shows | does not show | releases asked |
-|---|---|---|---|---|
+| defect | engine | shows | does not show | releases asked | control |
+|---|---|---|---|---|---|
 """
+
+
+_BY_HAND: Final = """- `wasmer@1.0.0`, not catalogued: it panics when an engine is made, on CPUs of these years
+  (`assertion failed: res.eax == 0`); before it there was no choice of compilers."""
 
 
 def page(measured: Measured) -> str:
@@ -251,7 +275,7 @@ def page(measured: Measured) -> str:
         parts.append(_accepted(measured))
     if measured.absent:
         lines = [f"- `{label}`: {why}" for label, why in measured.absent.items()]
-        parts.append("\n## Not asked\n\n" + "\n".join(lines) + "\n")
+        parts.append("\n## Not asked\n\n" + "\n".join([*lines, _BY_HAND]) + "\n")
     return "".join(parts)
 
 
