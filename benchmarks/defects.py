@@ -251,8 +251,8 @@ control is an engine, or a release, in which it must not show.
 """
 
 
-_BY_HAND: Final = """- `wasmer@1.0.0`, not catalogued: it panics when an engine is made, on CPUs of these years
-  (`assertion failed: res.eax == 0`); before it there was no choice of compilers."""
+_BY_HAND: Final = """- `wasmer@1.0.0`, which is not catalogued, panics when an engine is made on
+  the CPU at hand (`assertion failed: res.eax == 0`); before it there was no choice of compilers."""
 
 
 def page(measured: Measured) -> str:
