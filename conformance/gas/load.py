@@ -39,6 +39,7 @@ class _Term(Struct, frozen=True, forbid_unknown_fields=True):
     paid: Literal["before", "after"]
     even_refused: int = 0
     drops_run: bool = False
+    folds_literal: bool = False
 
 
 class _Entry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -248,6 +249,7 @@ def _model(entry: _Entry, hosts: Mapping[str, HostTerms]) -> GasModel:
             t.paid,
             t.even_refused,
             t.drops_run,
+            t.folds_literal,
         )
         for t in entry.dynamic
     )
