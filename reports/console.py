@@ -228,7 +228,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     _heading(console, "Verdicts")
     _verdicts(console, report)
     for item in report.findings:
-        print_finding(console, item)
+        print_finding(console, item, report.run.operator_of(item.id))
     if report.nodes:
         _heading(console, "Engines")
         _engines(console, report)

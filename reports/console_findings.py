@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from conformance.differential.records import Finding
-    from reports.model import FindingReport
+    from reports.model import FindingReport, FirstOperator
 
 _NAME_COLUMNS = 12
 _GROUP_COLUMNS = 22
@@ -126,9 +126,12 @@ def finding_title(item: FindingReport) -> str:
     return f"{shortened(finding.property, 40)}: {what}, {count(finding.count, 'case')}"
 
 
-def print_finding(console: Console, item: FindingReport) -> None:
+def print_finding(
+    console: Console, item: FindingReport, operator: FirstOperator | None = None
+) -> None:
     """
-    Print one finding with its groups, bits, input and replay line.
+    Print one finding with its groups, bits, input and replay line, and the operator in which nodes
+    part where it was looked for.
     """
     finding = item.finding
     layout = lay_out(finding)
@@ -157,4 +160,6 @@ def print_finding(console: Console, item: FindingReport) -> None:
         put(f"{count(layout.equal_elements, 'other element')} equal")
     for line in _input_lines(finding):
         put(line)
+    if operator is not None:
+        put(Text.assemble(("first difference: ", "bold"), visible(str(operator))))
     console.print(Text.assemble(("  replay: ", "bold"), visible(item.replay)), soft_wrap=True)

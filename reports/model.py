@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from conformance.differential.bisection import FirstDifference
 from conformance.differential.records import Allowance, Finding
 from runners.records import Families, Identity, Node
 
@@ -147,6 +148,30 @@ class Measured(Struct, frozen=True, kw_only=True):
     us_per_case: float
 
 
+class FirstOperator(Struct, frozen=True, kw_only=True):
+    """
+    The search for the operator of a finding that was the first to give two nodes something else.
+
+    It ends by the clock, so that it is a part of the run and of no digest.
+    """
+
+    finding: str
+    """Id of the finding."""
+    nodes: tuple[str, ...]
+    """Labels of the two nodes, in the order of `first.values`; empty where there are no two."""
+    first: FirstDifference | None = None
+    why_not: str = ""
+    """Where it was not found: why, in one sentence."""
+
+    def __str__(self) -> str:
+        """
+        One line for reports.
+        """
+        if self.first is None:
+            return f"not found: {self.why_not}"
+        return f"{self.first} ({' against '.join(self.nodes)})"
+
+
 class Run(Struct, frozen=True, kw_only=True):
     """
     What cannot be reproduced: left out of every digest.
@@ -159,6 +184,14 @@ class Run(Struct, frozen=True, kw_only=True):
     command: str
     engines: tuple[Measured, ...]
     unstable: tuple[str, ...] = ()
+    operators: tuple[FirstOperator, ...] = ()
+    """For the first red findings, the operators in which nodes part."""
+
+    def operator_of(self, finding: str) -> FirstOperator | None:
+        """
+        What was looked for in a finding, by its id.
+        """
+        return next((one for one in self.operators if one.finding == finding), None)
 
 
 class Report(Struct, frozen=True, kw_only=True):

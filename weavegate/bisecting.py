@@ -5,7 +5,7 @@ Asks the pool's nodes for checkpoints, so that the first operator in which two d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -41,16 +41,24 @@ class Question:
     call: Call
     budget: Budget
     row: bytes
+    left_ms: Callable[[], int] | None = None
+    """How much time is left for all that is asked; None: as much as it takes."""
 
     def ask(self, which: int, made: Instrumented) -> Run | None:
         """
         Run an instrumented module; None where it could not be run to its end or to a trap.
         """
+        budget = msgspec.structs.replace(made.budget(self.budget), fuel=None)
+        if self.left_ms is not None:
+            left = self.left_ms()
+            if left <= 0:
+                return None
+            budget = msgspec.structs.replace(budget, deadline_ms=min(budget.deadline_ms, left))
         sha256 = hashlib.sha256(made.binary).hexdigest()
         self.pool.add_module(sha256, made.binary)
         block = CaseBlock(
             made.call(self.call),
-            msgspec.structs.replace(made.budget(self.budget), fuel=None),
+            budget,
             Level.STATE,
             np.zeros(1, np.uint64),
             np.frombuffer(self.row, np.uint8).reshape(1, -1).copy(),
@@ -74,12 +82,14 @@ def bisected(
     seats: Mapping[str, int],
     rewrites: Mapping[int, NanRewrite],
     apart: Sequence[str],
+    left_ms: Callable[[], int] | None = None,
 ) -> FirstDifference | None:
     """
     The first operator in which a node of *apart* and another node of the finding differ.
 
-    *seats*: label -> the pool's seat; *rewrites*: seat -> what it runs the module with. None for
-    findings that no single call shows, of other classes, or where a node shows no checkpoints.
+    *seats*: label -> the pool's seat; *rewrites*: seat -> what it runs the module with; *left_ms*:
+    the time that is left for it. None for findings that no single call shows, of other classes, or
+    where a node shows no checkpoints, or no time is left.
     """
     rest = [seen.node.label() for seen in finding.observed if seen.node.label() not in apart]
     pair = [label for label in (*apart, *rest) if label in seats]
@@ -89,7 +99,7 @@ def bisected(
         return None
     row = parse_bytes(finding.history[-1])
     both = (seats[rest[0]], seats[apart[0]])
-    question = Question(pool, both, finding.call, finding.budget, row)
+    question = Question(pool, both, finding.call, finding.budget, row, left_ms)
     try:
         return first_difference(
             decode(module),

@@ -19,13 +19,15 @@ from conformance.differential.findings import RunFinding, collect_findings
 from conformance.differential.profiles import NanProfile
 from conformance.differential.records import Allowance
 from conformance.manifest.calls import input_columns
-from reports.model import FindingReport, PropertyVerdict, Report, Run
+from reports.model import FindingReport, FirstOperator, PropertyVerdict, Report, Run
+from reports.phrases import count
 from runners.records import Identity
 from weavegate import summary
 from weavegate.accuracy import against_expected, measure_accuracy
 from weavegate.allowing import Allowed
 from weavegate.attack_verdicts import attack_findings, attack_verdict
 from weavegate.attacking import Attacked, Attacker
+from weavegate.bisecting import BISECTED
 from weavegate.bound_measuring import Measurements, measure
 from weavegate.bound_proofs import Bounded, write_certificates
 from weavegate.bound_verdicts import Judging, required
@@ -33,6 +35,7 @@ from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
 from weavegate.faithful import Fidelity, add_expected, check_fidelity, unfaithful_findings
 from weavegate.findings_files import replay_line, save_finding
+from weavegate.first_operators import Countdown, OperatorSearch
 from weavegate.flaky import flaky_findings
 from weavegate.judging import RunRecord
 from weavegate.lateness import part_late
@@ -91,6 +94,7 @@ class Work:
         if found:
             ticker.say(f"shrinking {min(len(found), options.shrink_most)} findings")
         found = self._shrunk(found, covers)
+        operators = self._operators(found, covers, ticker)
         reports = [self._save(f, cover) for f, cover in zip(found, covers, strict=True)]
         folders = [Path(__file__).resolve().parent.parent / "vectors"]
         allowances = self.allowed.states(covers, self.nodes, self.executor, as_of, folders)
@@ -125,6 +129,7 @@ class Work:
                 command=options.command,
                 engines=summary.measured(self.nodes, record),
                 unstable=tuple(self._unstable()),
+                operators=operators,
             ),
         )
 
@@ -247,6 +252,30 @@ class Work:
                 item = shrinker.shrink(item)  # noqa: PLW2901 - the smaller form of the same
             made.append(item)
         return made
+
+    def _operators(
+        self,
+        found: Sequence[RunFinding],
+        covers: Sequence[Allowance | None],
+        ticker: Ticker,
+    ) -> tuple[FirstOperator, ...]:
+        """
+        The operators in which nodes part, of the first red findings that may show one.
+        """
+        options = self.options
+        red = [item for item, cover in zip(found, covers, strict=True) if cover is None]
+        chosen = [item for item in red if item.finding.kind in BISECTED][: options.bisect_most]
+        if not chosen:
+            return ()
+        ticker.say(f"looking for the operator that differs, in {count(len(chosen), 'finding')}")
+        search = OperatorSearch(
+            self.subject.data,
+            self.executor.pool,
+            {node.node.label(): seat for seat, node in enumerate(self.nodes)},
+            self.executor.rewrites.by_seat,
+            Countdown(options.bisect_seconds),
+        )
+        return tuple([search.look(item) for item in chosen])
 
     def _save(self, item: RunFinding, cover: Allowance | None) -> FindingReport:
         """

@@ -75,7 +75,7 @@ _EVERY = 10
     type=click.Choice(list(GENERATORS)),
     default="shapes",
     show_default=True,
-    help="soup: operators in any order, to measure shapes by.",
+    help="growth: shapes whose memory grows; soup: operators in any order, to measure shapes by.",
 )
 @click.option("--no-counters", is_flag=True, help="Do not compare gas.")
 @click.option(
@@ -107,6 +107,7 @@ def fuzz_command(*, no_counters: bool, **given: Any) -> None:
       weavegate fuzz --minutes 5 --seed 1
       weavegate fuzz --minutes 10 --engine wasmtime@0.26.0 --engine wasmer/singlepass
       weavegate fuzz --seed 1 --first 1234 --modules 1       one module again
+      weavegate fuzz --generator growth --minutes 5          memory.grow, granted and refused
       weavegate fuzz --engine reference --engine pywasm --engine wasmtime --nan canonical
     """  # noqa: D301 - click looks for the backspace itself
     options = FuzzOptions(counted=not no_counters, **given)

@@ -20,7 +20,7 @@ from conformance.differential.allowances import covering, expired
 from conformance.differential.findings import RunFinding
 from conformance.differential.records import Allowance, FindingClass
 from conformance.generate.choices import Decisions
-from conformance.generate.modules import GeneratedModule, replay
+from conformance.generate.modules import GeneratedModule
 from conformance.generate.shrink import shrunk
 from conformance.wasm.decode import decode
 from conformance.wasm.text import wat
@@ -110,6 +110,8 @@ class Collector:
     """To make one finding smaller."""
     time_up: Callable[[], bool]
     """Whether shrinking must stop; what was found by then is kept as it is."""
+    remake: Callable[[tuple[int, ...]], GeneratedModule]
+    """The module that a sequence of decisions gives."""
     known: Counter[str] = field(default_factory=Counter)
     """Known defect -> modules that met it."""
     found: dict[Way, FuzzFinding] = field(default_factory=dict)
@@ -217,7 +219,7 @@ class Collector:
             if self.time_up():
                 raise _TimeUpError
             tries += 1
-            made = replay(sequence)
+            made = self.remake(sequence)
             again = self._tried(trial.index, made, counted=trial.counted is not None)
             for found in self.bench.findings(again):
                 same = found.finding.kind is kind and found.deviants == apart

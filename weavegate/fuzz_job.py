@@ -16,8 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from conformance.differential.profiles import NanProfile
-from conformance.generate.modules import GeneratedModule, generate
-from conformance.generate.soup import soup
+from conformance.generate.growth import growing, regrown
+from conformance.generate.modules import GeneratedModule, generate, replay
+from conformance.generate.soup import recooked, soup
 from reports.phrases import count
 from runners.pool import Pool
 from weavegate.allowing import Allowed
@@ -33,8 +34,15 @@ ROUND: Final = 64
 """Modules that are made, run and judged together."""
 GENERATORS: Final[dict[str, Callable[[int, int], GeneratedModule]]] = {
     "shapes": generate,
+    "growth": growing,
     "soup": soup,
 }
+REMAKERS: Final[dict[str, Callable[[tuple[int, ...]], GeneratedModule]]] = {
+    "shapes": replay,
+    "growth": regrown,
+    "soup": recooked,
+}
+"""What makes a module of a generator from a sequence of decisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +59,7 @@ class FuzzOptions:
     seed: int = 0
     engines: tuple[str, ...] = ()
     nan: NanProfile = "canonical"
-    generator: Literal["shapes", "soup"] = "shapes"
+    generator: Literal["shapes", "growth", "soup"] = "shapes"
     counted: bool = True
     allowances: Path | None = None
     as_of: date | None = None
@@ -271,7 +279,7 @@ def fuzz(
             bench = Bench(pool, asked.nodes, options.nan)
             collector = Collector(
                 bench, allowed.allowances, options.out, as_of, say, options.most_tries,
-                lambda: clock() >= deadline,
+                lambda: clock() >= deadline, REMAKERS[options.generator],
             )  # fmt: skip
             seen = [[0, 0] for _ in asked.nodes]
             run = _Run(options, asked, bench, collector, clock, started, deadline, seen)

@@ -202,7 +202,8 @@ def _print_model(console: Console, model: GasModel, *, sources: bool) -> None:
         lines.append(f"locals: {model.locals.price:,} each beyond {model.locals.free}")
     for term in model.dynamic:
         price = "unknown" if term.price is None else f"{term.price:,}"
-        lines.append(f"{' '.join(term.operators)}: {price} for each of {term.kind}")
+        back = "; refused, it takes back what its run was paid" if term.drops_run else ""
+        lines.append(f"{' '.join(term.operators)}: {price} for each of {term.kind}{back}")
     if model.host:
         lines.append(f"host: {_host_words(model)}")
     lines += [f"unknown: {sentence}" for sentence in model.unknown]

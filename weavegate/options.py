@@ -10,6 +10,7 @@ from pathlib import Path
 
 from conformance.differential.corpus import QUICK, RELEASE, CorpusSize
 from runners.launch import Launch
+from weavegate.first_operators import BISECT_SECONDS, MOST_BISECTED
 from weavegate.shrinking import MOST_FINDINGS
 
 EFFORTS: dict[str, CorpusSize] = {"quick": QUICK, "release": RELEASE}
@@ -40,6 +41,10 @@ class Options:
     size: CorpusSize | None = None
     shrink_most: int = MOST_FINDINGS
     """Red findings that are shrunk, the first ones."""
+    bisect_most: int = MOST_BISECTED
+    """Red findings whose first differing operator is looked for, the first ones."""
+    bisect_seconds: float = BISECT_SECONDS
+    """For all of them together."""
     chain: str | None = None
     """A shipped chain or a chain file, whose limits every call is held to."""
     require: tuple[str, ...] = ()

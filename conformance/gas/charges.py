@@ -4,8 +4,8 @@ What a gas model charges in one function: how much, just before which instructio
 With branches as in `wasm.flow` (a branch to a loop goes on after the `loop`, one to any other
 block after its `end`), the static gas of a call is the sum of `entry` over the functions entered
 and of `before` over the instructions that control reaches, the one that traps included. That holds
-for every outcome, with one exception: models with `commits` lose what the function that traps, and
-no other, has counted since its last commit.
+for every outcome, with two exceptions: models with `commits` lose what the function that traps, and
+no other, has counted since its last commit; and a refused growth takes back `Dynamic.refund`.
 
 *normal* is what a call pays that returns, *any outcome* the most that any call pays. They differ
 for models that pay ahead (`GasModel.pays_ahead`): where an instruction traps, those behind it in
@@ -15,6 +15,7 @@ is one over all prefixes of paths, and a normal one is over paths to the end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, cast
@@ -63,6 +64,8 @@ class Dynamic:
     """
     literal: bool
     """Whether the instruction just before is the constant that this one multiplies with."""
+    refund: int = 0
+    """What was paid just before the instruction, and is taken back if it is a growth refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,9 @@ def function_charges(module: Module, place: int, model: GasModel) -> Charges:
         title = module.function_name(function.index)
         raise RefusedOperatorError(model.id, name, title, int(body.offsets[at]), model.refused)
     prices = _with_immediates(module, body, model, prices)
+    folded = _folded(body, model)
+    for paid_at, units in folded.items():
+        prices[paid_at] += units
     if model.skips_dead_code:
         prices[_dead(body)] = 0
     entry = model.entry + (model.locals.of(body.local_count) if model.locals else 0)
@@ -116,8 +122,9 @@ def function_charges(module: Module, place: int, model: GasModel) -> Charges:
     elif model.point == "operator":
         before = _each(body, model, prices)
     else:
-        before = _runs(body, model, prices)
-    return Charges(entry, tuple(before.tolist()), _dynamic(body, model), _commits(body, model))
+        before = _runs(body, model, prices, list(folded))
+    paid = before.tolist()
+    return Charges(entry, tuple(paid), _dynamic(body, model, paid, folded), _commits(body, model))
 
 
 def module_charges(module: Module, model: GasModel) -> tuple[Charges, ...]:
@@ -187,11 +194,28 @@ def _dead(body: Body) -> NDArray[np.intp]:
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 
 
-def _runs(body: Body, model: GasModel, prices: NDArray[np.int64]) -> NDArray[np.int64]:
+def _folded(body: Body, model: GasModel) -> dict[int, int]:
+    """
+    Place -> the charge for its units, of operators whose literal units are paid as a static price.
+    """
+    found: dict[int, int] = {}
+    for term in model.dynamic:
+        if not term.folds_literal or not term.price:
+            continue
+        for place in _places(body, frozenset(term.operators)).tolist():
+            if place and int(body.codes[place - 1]) == _CONSTANT:
+                units = cast("int", body[place - 1].immediates[0]) & 0xFFFF_FFFF
+                found[place] = term.price * units
+    return found
+
+
+def _runs(
+    body: Body, model: GasModel, prices: NDArray[np.int64], folded: list[int]
+) -> NDArray[np.int64]:
     """
     Runs that boundary operators end, each paid before its last or before its first operator.
     """
-    ends = _places(body, model.boundaries)
+    ends = np.setdiff1d(_places(body, model.boundaries), folded)
     total = np.cumsum(prices)[ends]
     cost = np.diff(total, prepend=0)
     cost[cost > 0] += model.header
@@ -218,7 +242,9 @@ def _commits(body: Body, model: GasModel) -> tuple[int, ...] | None:
     return None if model.commits is None else tuple(_places(body, model.commits).tolist())
 
 
-def _dynamic(body: Body, model: GasModel) -> tuple[Dynamic, ...]:
+def _dynamic(
+    body: Body, model: GasModel, before: list[int], folded: Mapping[int, int]
+) -> tuple[Dynamic, ...]:
     found = [
         Dynamic(
             place,
@@ -227,9 +253,11 @@ def _dynamic(body: Body, model: GasModel) -> tuple[Dynamic, ...]:
             term.paid,
             term.even_refused,
             literal=bool(place) and int(body.codes[place - 1]) == _CONSTANT,
+            refund=before[place] if term.drops_run else 0,
         )
         for term in model.dynamic
         for place in _places(body, frozenset(term.operators)).tolist()
+        if place not in folded
     ]
     return tuple(sorted(found, key=lambda item: item.place))
 

@@ -38,6 +38,8 @@ class _Term(Struct, frozen=True, forbid_unknown_fields=True):
     price: int | Literal["unknown"]
     paid: Literal["before", "after"]
     even_refused: int = 0
+    drops_run: bool = False
+    folds_literal: bool = False
 
 
 class _Entry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,8 +160,11 @@ def _unknown(text: str) -> UnknownGasModelError:
     if known:
         versions = [model.version for model in known]
         near = difflib.get_close_matches(version, versions, n=1, cutoff=0.0)[0]
-        newest_one = max(versions, key=order)
-        sentence += f": nearest is {name}@{near}, newest {name}@{newest_one}"
+        oldest, newest_one = min(versions, key=order), max(versions, key=order)
+        span = f"{len(versions)} versions are known, {oldest} to {newest_one}"
+        if len(versions) == 1:
+            span = "no other version is known"
+        sentence += f": nearest is {name}@{near}; {span}"
     else:
         near_names = difflib.get_close_matches(name, names(), n=1)
         if near_names:
@@ -212,6 +217,18 @@ def _check_sources(entry: _Entry) -> None:
         raise BadGasModelError(f"{_FILE}: {entry.name}: sources for unknown keys {sorted(other)}")
 
 
+def _check_term(entry: _Entry, term: DynamicTerm, operators: tuple[str, ...], where: str) -> None:
+    """
+    What `drops_run` needs: runs that end at the operator, and an answer that says whether it grew.
+    """
+    if not term.drops_run:
+        return
+    ends = entry.point == "block-end" and set(operators) <= {*_operators(entry.boundaries, where)}
+    if not ends or not term.kind.endswith("-granted") or term.paid != "after":
+        message = "drops_run is for growth that is paid after, as granted, and that ends a run"
+        raise BadGasModelError(f"{_FILE}: {where}: {message}")
+
+
 def _model(entry: _Entry, hosts: Mapping[str, HostTerms]) -> GasModel:
     """
     The model of an entry's first version.
@@ -226,12 +243,18 @@ def _model(entry: _Entry, hosts: Mapping[str, HostTerms]) -> GasModel:
         raise BadGasModelError(f"{_FILE}: {where}: there is no [host.{entry.host}]")
     dynamic = tuple(
         DynamicTerm(
-            t.operators, t.kind, None if t.price == "unknown" else t.price, t.paid, t.even_refused
+            t.operators,
+            t.kind,
+            None if t.price == "unknown" else t.price,
+            t.paid,
+            t.even_refused,
+            t.drops_run,
+            t.folds_literal,
         )
         for t in entry.dynamic
     )
     for term in dynamic:
-        _operators(" ".join(term.operators), where)
+        _check_term(entry, term, _operators(" ".join(term.operators), where), where)
     commits = None if entry.commits is None else frozenset(_operators(entry.commits, where))
     return GasModel(
         name=entry.name, version=entry.versions[0], alike=entry.versions, unit=entry.unit,

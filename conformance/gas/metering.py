@@ -345,4 +345,13 @@ class _Counting:
             paid += [instruction("i32.le_u"), instruction("i32.or")]
         owed = b"".join((units, instruction("i32.const", 0), *paid, instruction("select")))
         keep = instruction("local.tee", self.answer)
-        return keep + self._plus(self._times(owed, item.price or 0))
+        return keep + self._plus(self._times(owed, item.price or 0)) + self._refund(item)
+
+    def _refund(self, item: Dynamic) -> bytes:
+        """
+        Take back what was paid before a growth that was refused (-1).
+        """
+        if not item.refund:
+            return b""
+        refused = instruction("local.get", self.answer) + instruction("i32.const", -1)
+        return self._plus(self._times(refused + instruction("i32.eq"), -item.refund))

@@ -39,6 +39,16 @@ class DynamicTerm(Struct, frozen=True, forbid_unknown_fields=True):
     A growth by at most so many units is paid although it is refused, if the compiler knows the
     number: surely for a literal, perhaps for a local that holds one.
     """
+    drops_run: bool = False
+    """
+    Whether a refused growth takes back what its run was paid, up to itself: a run that ends in such
+    an operator is paid only where it is granted.
+    """
+    folds_literal: bool = False
+    """
+    Whether units that are a literal are a part of the operator's static price; the operator then
+    ends no run, although others of its kind do.
+    """
 
 
 class Linear(Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,7 +27,7 @@ from conformance.generate.choices import (
     part,
 )
 from conformance.generate.operators import SCALARS, WIDTHS
-from conformance.generate.statements import STATEMENTS, some
+from conformance.generate.statements import STATEMENTS, Statement, some
 from conformance.wasm.decode import decode
 from conformance.wasm.encode_items import body as encoded_body
 from conformance.wasm.encode_items import instruction as op
@@ -132,7 +132,7 @@ def described(plan: Plan, choices: Choices) -> GeneratedModule:
             results=("i64",),
             memory="memory",
             globals=GLOBALS,
-            grows=False,
+            grows=plan.most_pages > 1,
         ),
         rows=rows,
         operators=sum(body.operators for body in plan.bodies),
@@ -185,11 +185,19 @@ class Plan:
     A module under construction.
     """
 
-    def __init__(self, choices: Choices) -> None:
+    def __init__(
+        self,
+        choices: Choices,
+        statements: tuple[Statement, ...] = STATEMENTS,
+        most_pages: int = 1,
+    ) -> None:
         """
-        No function yet.
+        No function yet; *statements* are what functions will be made of, and its memory of one page
+        may grow to *most_pages*.
         """
         self.choices = choices
+        self.statements = statements
+        self.most_pages = most_pages
         self.types: list[tuple[tuple[ValType, ...], ValType]] = []
         self.callees: list[Callee] = []
         self.bodies: list[Body] = []
@@ -211,7 +219,7 @@ class Plan:
                     break
                 self._callee()
         entry = entry_body(self)
-        some(entry, STATEMENTS, 5, usual=3)
+        some(entry, self.statements, 5, usual=3)
         entry.value("i64", 2)
         self.finish_entry(entry)
 
@@ -224,7 +232,7 @@ class Plan:
         result = one_of(self.choices, tuple(reversed(SCALARS)))
         body = self.body(parameters)
         body.room = 60
-        some(body, STATEMENTS, 1, usual=1)
+        some(body, self.statements, 1, usual=1)
         body.value(result, 3)
         self._finish(body, parameters, result)
         if len(self.slots) < _TABLE_SLOTS - 2 and self.choices.below(2):
@@ -280,7 +288,7 @@ class Plan:
             (1, vector([self._type(*signature) for signature in self.types])),
             (3, vector([unsigned(callee.type_index) for callee in self.callees])),
             (4, vector([b"\x70\0" + unsigned(_TABLE_SLOTS)])),
-            (5, vector([b"\1\1\1"])),
+            (5, vector([b"\1\1" + unsigned(self.most_pages)])),
             (6, vector(globals_)),
             (7, vector(exports)),
             (9, vector([b"\0" + op("i32.const", 0) + b"\x0b" + elements])),

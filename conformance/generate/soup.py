@@ -8,7 +8,7 @@ how soon, can be compared.
 from __future__ import annotations
 
 from conformance.generate.body import Body
-from conformance.generate.choices import Choices, Seeded, more, part
+from conformance.generate.choices import Choices, Replayed, Seeded, more, part
 from conformance.generate.modules import GLOBALS, GeneratedModule, Plan, described, entry_body
 from conformance.generate.operators import SCALARS, Access, Operator
 
@@ -18,6 +18,14 @@ def soup(seed: int, index: int = 0) -> GeneratedModule:
     The soup number *index* of a seed.
     """
     source = Seeded(seed, index)
+    return cooked(source)
+
+
+def recooked(sequence: tuple[int, ...]) -> GeneratedModule:
+    """
+    The soup that a sequence of decisions gives, whatever numbers are in it.
+    """
+    source = Replayed(sequence)
     return cooked(source)
 
 

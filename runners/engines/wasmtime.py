@@ -170,6 +170,13 @@ class Engine(Base):
         config = wasmtime.Config()
         compiler = settings.get("compiler", "cranelift")
         known = dir(type(config))
+        # First of all: in the wheels 0.36 to 0.38 it forgets what reference types need.
+        if compiler == "winch":
+            ffi.wasmtime_config_strategy_set(config.ptr(), 2)
+        elif compiler == "pulley":
+            config.target = "pulley64"
+        else:
+            config.strategy = "cranelift"
         for name in PINNED_ON + PINNED_OFF:
             if name in known:
                 if compiler == "winch" and name == "wasm_reference_types":
@@ -179,12 +186,6 @@ class Engine(Base):
             config.max_wasm_stack = STACK_BYTES
         if "parallel_compilation" in known:
             config.parallel_compilation = False
-        if compiler == "winch":
-            ffi.wasmtime_config_strategy_set(config.ptr(), 2)
-        elif compiler == "pulley":
-            config.target = "pulley64"
-        else:
-            config.strategy = "cranelift"
         if cpu == "baseline" and compiler != "pulley":
             config.target = "x86_64-unknown-linux-gnu"
         if settings.get("nan") == "canonical":

@@ -90,3 +90,67 @@ def overspending(launch: Launch) -> Launch:
         argv=(*python, "-c", _LIES, worker),
         worker_sha256=hashlib.sha256(_LIES.encode()).hexdigest(),
     )
+
+
+_BENT = """
+import sys
+
+# The worker reads its own archive by the name that it was started with.
+sys.argv.pop(0)
+sys.path.insert(0, sys.argv[0])
+operator = sys.argv.pop(1)
+
+from conformance.wasm.evaluate import operations
+
+right = operations.OPERATIONS[operator]
+bent = {operator: lambda *operands: right(*operands) ^ 1}
+operations.OPERATIONS = {**operations.OPERATIONS, **bent}
+
+from adapter import Engine
+from loop import main
+
+sys.exit(main(Engine, sys.argv[1:]))
+"""
+
+
+def bent(reference: Launch, operator: str) -> Launch:
+    """
+    The reference evaluator behind its real worker, in which one operator's last bit is wrong.
+    """
+    *python, worker = reference.argv
+    return msgspec.structs.replace(
+        reference,
+        argv=(*python, "-c", _BENT, worker, operator),
+        worker_sha256=hashlib.sha256((_BENT + operator).encode()).hexdigest(),
+    )
+
+
+_MISGROWING = """
+import sys
+
+# The worker reads its own archive by the name that it was started with.
+sys.argv.pop(0)
+sys.path.insert(0, sys.argv[0])
+
+from conformance.wasm.evaluate.store import Memory
+
+granted = Memory.grow
+Memory.grow = lambda self, pages: granted(self, pages) & 0xFFFFFFFE
+
+from adapter import Engine
+from loop import main
+
+sys.exit(main(Engine, sys.argv[1:]))
+"""
+
+
+def misgrowing(reference: Launch) -> Launch:
+    """
+    The reference evaluator behind its real worker, whose `memory.grow` answers an even number.
+    """
+    *python, worker = reference.argv
+    return msgspec.structs.replace(
+        reference,
+        argv=(*python, "-c", _MISGROWING, worker),
+        worker_sha256=hashlib.sha256(_MISGROWING.encode()).hexdigest(),
+    )

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from conformance.differential.bisection import FirstDifference
 from conformance.differential.records import (
     Allowance,
     Blame,
@@ -20,6 +21,7 @@ from conformance.differential.records import (
 from reports.model import (
     AllowanceReport,
     FindingReport,
+    FirstOperator,
     Measured,
     NodeReport,
     Origin,
@@ -403,11 +405,21 @@ def value_red() -> Report:
         sentence="pywasm@2.2.3 differs from three families that agree, on 3 of 550 cases.",
         strength=strengths({"pywasm": 3}),
     )
+    report = _verdict(all_green(), verdict)
+    item = finding_report(value_finding())
+    first = FirstDifference(
+        function=3, name="act", number=7, offset=1_234, operator="f64.ceil", hit=90, how="values",
+        values=(("f64:8000000000000000",), ("f64:0000000000000000",)),
+    )  # fmt: skip
+    operator = FirstOperator(
+        finding=item.id, nodes=("wasmtime@50.0.1/winch", "pywasm@2.2.3"), first=first
+    )
     return msgspec.structs.replace(
-        _verdict(all_green(), verdict),
+        report,
         nodes=(*(node_report(place) for place in range(3)), node_report(3, differing=3)),
-        findings=(finding_report(value_finding()),),
+        findings=(item,),
         exit_code=1,
+        run=msgspec.structs.replace(report.run, operators=(operator,)),
     )
 
 

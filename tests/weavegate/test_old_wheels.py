@@ -27,7 +27,7 @@ BITS = [0, (1 << 64) - 2, 0x7FA00001, 1 << 63]
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("version", ["0.26.0", "6.0.0"])
+@pytest.mark.parametrize("version", ["0.26.0", "0.37.0", "6.0.0"])
 def test_globals_of_old_wheels_are_bits(version: str) -> None:
     install_engines((f"wasmtime@{version}",), core=False, again=False, say=lambda _: None)
     catalog = Catalog.load()

@@ -30,14 +30,18 @@ _SCALAR: Final = {
 _TRAPPING: Final = ("div_", "rem_", "trunc_f")
 _SIGNATURE: Final = "(param i32 i64 f32 f64)"
 _FUNCTIONS: Final = 4
+_VECTORS: Final = "(i8x16.all_true (i8x16.add (v128.const i64x2 1 2) (i64x2.splat (local.get 1))))"
 
 
 class Maker:
     """
     Writes one module; the same seed gives the same text.
+
+    Without *simd* its vectors are replaced by a scalar, and all else stays the same.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, simd: bool = True) -> None:
+        self.simd: Final = simd
         self.draw: Final = random.Random(seed)  # noqa: S311 - a reproducible choice, no secret
         self.made: list[tuple[str, ...]] = []
         self.labels = 0
@@ -128,7 +132,7 @@ class Maker:
                 f"(memory.grow (i32.const {draw.choice((0, 1, 2, 9, 128, 129, -1))}))",
                 "(memory.size)", "(table.size $t)", "(ref.is_null (table.get $t (i32.const 5)))",
                 f"(table.grow $t (ref.null func) (i32.const {draw.choice((0, 1, 4, 129))}))",
-                "(i8x16.all_true (i8x16.add (v128.const i64x2 1 2) (i64x2.splat (local.get 1))))",
+                _VECTORS if self.simd else "(i32.eqz (i32.wrap_i64 (local.get 1)))",
                 "(global.get $g)",
             ))  # fmt: skip
         operator = draw.choice(_SCALAR[kind])

@@ -4,6 +4,7 @@ import pytest
 import wasmtime
 from wasmtime_meter import counted, fuel_of
 
+from benchmarks.fuel_probes import PRELUDE, of_operator
 from conformance.gas.charges import function_charges, module_charges
 from conformance.gas.errors import RefusedOperatorError
 from conformance.gas.load import catalogue, gas_model
@@ -11,8 +12,6 @@ from conformance.gas.metering import metered
 from conformance.wasm.decode import validated
 from conformance.wasm.module import Module
 from conformance.wasm.opcodes import OPCODES, Opcode
-
-PRELUDE = "(memory 1 2) (table 4 8 funcref) (global $g (mut i64) (i64.const 0)) (func $e)"
 
 
 def module(text: str) -> Module:
@@ -117,69 +116,10 @@ def test_code_behind_a_branch_enlarges_a_charge_that_never_runs() -> None:
 
 # ----------------------------------------------------------------- wasmtime, by measurement
 
-VALUES = {
-    "i32": "(i32.const 1)", "i64": "(i64.const 1)", "f32": "(f32.const 1)",
-    "f64": "(f64.const 1)", "v128": "(v128.const i64x2 1 1)", "funcref": "(ref.null func)",
-    "externref": "(ref.null extern)",
-}  # fmt: skip
-IMMEDIATES = {
-    "i32": "1", "i64": "1", "f32": "1", "f64": "1", "v128": "i64x2 1 1", "memarg": "",
-    "memory": "", "lane": "0", "lanes": " ".join(map(str, range(16))), "local": "0",
-    "data": "0", "element": "0", "table": "0", "function": "0", "heap": "func", "global": "$g",
-}  # fmt: skip
-CONTEXT = {
-    "drop": "(drop (i32.const 1))",
-    "nop": "nop",
-    "select": "(drop (select (i32.const 1) (i32.const 2) (i32.const 3)))",
-    "select_t": "(drop (select (result i32) (i32.const 1) (i32.const 2) (i32.const 3)))",
-    "local.get": "(drop (local.get 0))",
-    "local.set": "(local.set 0 (i32.const 1))",
-    "local.tee": "(drop (local.tee 0 (i32.const 1)))",
-    "global.get": "(drop (global.get $g))",
-    "global.set": "(global.set $g (i64.const 1))",
-    "table.get": "(drop (table.get 0 (i32.const 0)))",
-    "table.set": "(table.set 0 (i32.const 0) (ref.null func))",
-    "table.grow": "(drop (table.grow 0 (ref.null func) (i32.const 3)))",
-    "table.fill": "(table.fill 0 (i32.const 0) (ref.null func) (i32.const 2))",
-    "ref.null": "(drop (ref.null func))",
-    "ref.is_null": "(drop (ref.is_null (ref.null func)))",
-    "block": "(block nop)",
-    "loop": "(loop nop)",
-    "if": "(if (i32.const 0) (then nop (drop (i32.const 1))))",
-    "else": "(if (i32.const 1) (then nop) (else (drop (i32.const 1))))",
-    "end": "(block (block))",
-    "br": "(block (br 0) (drop (i32.const 1)))",
-    "br_if": "(block (br_if 0 (i32.const 0)) (br_if 0 (i32.const 1)) (drop (i32.const 1)))",
-    "br_table": "(block (br_table 0 0 0 (i32.const 1)))",
-    "return": "(return)",
-    "unreachable": "(drop (i32.const 1)) unreachable",
-    "call": "(call $e)",
-    "call_indirect": "(call_indirect (i32.const 3))",
-    "memory.grow": "(drop (memory.grow (i32.const 1)))",
-}
-
-
-def use(operator: Opcode) -> str:
-    """
-    Code that executes the operator once.
-    """
-    if operator.name in CONTEXT:
-        return CONTEXT[operator.name]
-    assert operator.signature is not None, operator.name
-    operands = " ".join(VALUES[kind] for kind in operator.signature.parameters)
-    immediates = " ".join(IMMEDIATES[kind] for kind in operator.immediates)
-    if operator.name in ("memory.copy", "memory.fill", "memory.init", "table.copy", "table.init"):
-        immediates = {"memory.init": "0", "table.init": "0 0", "table.copy": "0 0"}.get(
-            operator.name, ""
-        )
-    code = f"({operator.name} {immediates} {operands})"
-    return f"(drop {code})" if operator.signature.results else code
-
 
 @pytest.mark.parametrize("operator", OPCODES.values(), ids=lambda operator: operator.name)
 def test_wasmtime_takes_the_fuel_that_the_model_says(operator: Opcode) -> None:
-    found = module(f"""{PRELUDE} (elem $p func $e $e) (data "abc") (elem (i32.const 3) func $e)
-        (func (export "f") (local i32) {use(operator)})""")
+    found = of_operator(operator)
     wanted = [OPCODES[int(code)].name for code in found.functions[1].body.codes]
     assert operator.name in wanted
     result = metered(found, gas_model("wasmtime-fuel"))

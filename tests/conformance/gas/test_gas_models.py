@@ -38,7 +38,11 @@ def test_versions_of_one_generation_share_everything_but_the_version() -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("cosmwasm-vm@3.0.44", "nearest is cosmwasm-vm@3.0.4, newest cosmwasm-vm@3.0.9"),
+        (
+            "cosmwasm-vm@3.0.44",
+            "nearest is cosmwasm-vm@3.0.4; 101 versions are known, 0.13.0 to 3.0.9",
+        ),
+        ("near@1", "nearest is near@000b8da7; no other version is known"),
         ("wasmtime-fule@50.0.1", "did you mean wasmtime-fuel@50.0.1?"),
         ("gas", "meters are cosmwasm-vm, wasmtime-fuel"),
         ("", "meters are cosmwasm-vm"),

@@ -1,0 +1,5 @@
+;; a refused table.grow costs as much as a granted one
+;; Found by the fuel of every wheel beside its model (`python -m benchmarks.fuel`).
+(module (memory 1 1) (table 1 1 funcref)
+  (func (export "run") (result i32) (table.grow (ref.null func) (i32.const 3000)))
+  (func (export "plain") (result i32) (table.grow (ref.null func) (i32.const 2000))))

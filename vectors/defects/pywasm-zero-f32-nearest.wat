@@ -1,0 +1,4 @@
+;; f32.nearest of -0.5 is 0, where it is -0
+;; Found by `python -m benchmarks.operators`.
+(module (func (export "run") (result i32)
+  (i32.reinterpret_f32 (f32.nearest (f32.const -0.5)))))

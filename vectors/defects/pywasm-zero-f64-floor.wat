@@ -1,0 +1,4 @@
+;; f64.floor of -0 is 0, where it is -0
+;; Found by `python -m benchmarks.operators`.
+(module (func (export "run") (result i64)
+  (i64.reinterpret_f64 (f64.floor (f64.const -0)))))
