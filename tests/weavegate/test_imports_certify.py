@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
@@ -289,6 +290,42 @@ def test_more_host_calls_than_a_case_may_make(
     for name in ("replicates", "no-residue", "imports-deterministic"):
         assert of(report, name).verdict == word, of(report, name)
         assert ("more than 20 host calls" in of(report, name).sentence) == (word == "undecided")
+
+
+@pytest.mark.engines
+def test_an_entry_whose_every_case_calls_too_often_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = Hosting.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "most_calls", 20)
+    made: list[Hosting] = []
+    begin = Hosting.__init__
+
+    def noted(self: Hosting, *given: Any, **named: Any) -> None:
+        begin(self, *given, **{**defaults, **named})
+        made.append(self)
+
+    monkeypatch.setattr(Hosting, "__init__", noted)
+    size = CorpusSize(uniform=160, edges=0, block_cases=16)
+    engines = ("wasmtime", "wasmer", "wasmtime/winch")
+    cut = {}
+    for calls in ("1000000", "20"):
+        made.clear()
+        place = looping(tmp_path / calls, calls)
+        report = certify(options(place, tmp_path / f"out{calls}", (), engines=engines, size=size))
+        cut[calls] = sum(len(hosting.cut) for hosting in made if hosting.count > 1)
+        if calls == "20":
+            assert report.exit_code == Exit.PASS
+            continue
+        assert report.exit_code == Exit.UNDECIDED
+        sentence = of(report, "replicates").sentence
+        assert "cases were not run on" in sentence
+        assert "3 before them asked more of their host than one may" in sentence
+        assert "more than 20 host calls" in sentence
+    # Three cases of a block, and of those that were on their way when the first came back.
+    assert 3 * len(engines) <= cut["1000000"] <= 3 * 3 * len(engines)
+    assert cut["20"] == 0
 
 
 @pytest.mark.engines
