@@ -328,6 +328,40 @@ def test_an_entry_whose_every_case_calls_too_often_is_given_up(
     assert cut["20"] == 0
 
 
+WRITER = """
+(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 17)
+  (func (export "_initialize"))
+  (func (export "roll") (param $at i32) (result i32) (local $left i32)
+    (i32.store (i32.const 8) (i32.const 64))
+    (i32.store (i32.const 12) (i32.const 1048576))
+    (local.set $left (i32.const MIB))
+    (loop $again
+      (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))
+      (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i32.const 7)))
+"""
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(("mib", "word"), [(1024, "undecided"), (2, "holds")])
+def test_a_gibibyte_on_stdout(tmp_path: Path, mib: int, word: str) -> None:
+    manifest = REACTOR.replace("random_get", "fd_write")
+    place = reactor(tmp_path / "subject", 0, manifest)
+    wasm = wasmtime.wat2wasm(WRITER.replace("MIB", str(mib)))
+    (place / "model.wasm").write_bytes(bytes(wasm))
+    size = CorpusSize(uniform=6, edges=0, block_cases=8)
+    engines = ("wasmtime", "wasmer", "wasmtime/winch")
+    report = certify(options(place, tmp_path / "out", (), engines=engines, size=size))
+    assert report.exit_code == (Exit.UNDECIDED if word == "undecided" else Exit.PASS)
+    said = "fd_write: more than 67,108,864 bytes read and written for it"
+    assert of(report, "replicates").verdict == word
+    assert (said in of(report, "replicates").sentence) == (word == "undecided")
+    assert not report.findings
+
+
 @pytest.mark.engines
 def test_an_exported_global_is_shown_with_its_type(tmp_path: Path) -> None:
     place, case = tmp_path / "subject", tmp_path / "case.json"
