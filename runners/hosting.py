@@ -33,7 +33,7 @@ from runners.hosts.host import (
     Step,
     StepReply,
 )
-from runners.hosts.recording import RecordedCall, RecordedStep
+from runners.hosts.recording import KEPT_BYTES, RecordedCall, RecordedStep
 from runners.interface import FunctionType, ImportedFunction, Interface
 from runners.status import Status
 
@@ -377,7 +377,7 @@ class Hosting:
             types = described or FunctionType((), ())
             top.record.steps[-1] = RecordedStep(
                 step,
-                reply if isinstance(reply, tuple) else None,
+                None if isinstance(reply, bytes) and len(reply) > KEPT_BYTES else reply,
                 results=types.results,
                 parameters=types.parameters,
                 sha256=hashlib.sha256(reply).hexdigest() if isinstance(reply, bytes) else "",

@@ -7,9 +7,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from runners.bits import ValueType, format_bits
-from runners.hosts.host import Grow, HostCall, Peek, Poke, Reenter, Step
+from runners.hosts.host import Grow, HostCall, Peek, Poke, Reenter, Step, StepReply
+
+KEPT_BYTES: Final = 256
+"""Of longer peeks the digest alone is kept: a case may read many megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +23,18 @@ class RecordedStep:
     """
 
     step: Step
-    reply: tuple[int, ...] | None
-    """Pages before growth, results of a re-entry; None for others and for a step that failed."""
+    reply: StepReply
+    """
+    Bytes of a peek of at most KEPT_BYTES, pages before growth, results of a re-entry; None for
+    others and for a step that failed.
+    """
     failed: bool = False
     results: tuple[ValueType, ...] = ()
     """Types of a re-entry's results."""
     parameters: tuple[ValueType, ...] = ()
     """Types of a re-entry's arguments."""
     sha256: str = ""
-    """Of the bytes of a peek, which are not kept: they may be many."""
+    """Of the bytes of a peek; its size is the step's."""
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from runners.hosts.host import (
     ReentryError,
     host_node,
 )
+from runners.hosts.recording import KEPT_BYTES
 from runners.interface import interface_of
 from runners.pool import Pool
 from runners.probe import Probe
@@ -358,6 +359,21 @@ def test_bytes_of_one_case_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome.details[1] == "env.scale: more than 16 bytes read and written for it"
     limited(monkeypatch, most_bytes=32)
     assert run(reading, block_of([1.0, 13.0, 2.0])).status.tolist() == [1, 1, 1]
+
+
+def test_of_long_readings_the_digest_alone_is_recorded() -> None:
+    def reading(call: HostCall) -> Answer:
+        for size in (KEPT_BYTES, KEPT_BYTES + 1):
+            yield Peek(0, size)
+        return (call.arguments[0],)
+
+    outcome = run(reading, block_of([1.0], level=Level.FULL))
+    assert outcome.host_log is not None
+    short, long = outcome.host_log[0].steps
+    assert isinstance(short.reply, bytes)
+    assert hashlib.sha256(short.reply).hexdigest() == short.sha256
+    assert (long.reply, len(long.sha256)) == (None, 64)
+    assert long.sha256 in outcome.host_log[0].line()
 
 
 def test_a_host_that_swallows_the_end_of_its_bytes_goes_no_further(

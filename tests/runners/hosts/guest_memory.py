@@ -110,5 +110,4 @@ def _recorded(step: Step, reply: StepReply) -> RecordedStep:
         len(step.arguments) if isinstance(step, Reenter) else 0
     )
     known = hashlib.sha256(reply).hexdigest() if isinstance(reply, bytes) else ""
-    kept = reply if isinstance(reply, tuple) else None
-    return RecordedStep(step, kept, results=kinds, parameters=given, sha256=known)
+    return RecordedStep(step, reply, results=kinds, parameters=given, sha256=known)
