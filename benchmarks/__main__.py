@@ -12,8 +12,8 @@ import click
 import msgspec
 from rich.console import Console
 
-from benchmarks.bare import BenchmarkError
 from benchmarks.loads import LOADS
+from benchmarks.loop_process import BenchmarkError
 from benchmarks.measure import measure
 from benchmarks.printing import LEGEND, print_measured
 from runners.environments import Environments

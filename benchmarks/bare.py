@@ -4,24 +4,14 @@ Bare engines: each in its own environment, in one process that does nothing but 
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from benchmarks.loop_process import BenchmarkError, LoopProcess
 from runners.launch import Launch
 from runners.records import ByExport, Call
-
-LOOPS = Path(__file__).parent / "bare_loops"
-
-
-class BenchmarkError(Exception):
-    """
-    Something was measured that is not what it should be; the message says what.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ def job_of(call: Call, wasm: Path, inputs: Path, compiler: str) -> dict[str, Any
     }
 
 
-class BareEngine:
+class BareEngine(LoopProcess):
     """
     One engine's bare loop as a process; a context manager.
     """
@@ -80,63 +70,14 @@ class BareEngine:
 
         *quiet* drops what it says when it fails.
         """
-        self.engine = launch.engine
-        script = LOOPS / f"{launch.engine.name}_loop.py"
-        self._process = subprocess.Popen(
-            [*launch.argv[:-1], str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if quiet else None,
-            env=dict(launch.environment),
-            text=True,
-        )
-        self._say(json.dumps(job_of(call, wasm, inputs, launch.engine.compiler)))
-
-    def __enter__(self) -> Self:
-        """
-        Return the engine itself.
-        """
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """
-        End the process.
-        """
-        with self._process:
-            self._process.kill()
-
-    def _say(self, line: str) -> None:
-        if self._process.stdin is None:  # pragma: no cover - it was asked for
-            raise AssertionError
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-
-    def start(self) -> None:
-        """
-        Have it make one pass; `result` waits for it.
-        """
-        try:
-            self._say("")
-        except BrokenPipeError as error:
-            message = f"the bare loop of {self.engine} ended before it was asked"
-            raise BenchmarkError(message) from error
+        job = job_of(call, wasm, inputs, launch.engine.compiler)
+        super().__init__(launch, f"{launch.engine.name}_loop.py", job, quiet=quiet)
 
     def result(self) -> Pass:
         """
         What the pass took; raises BenchmarkError when the loop failed.
         """
-        if self._process.stdout is None:  # pragma: no cover - it was asked for
-            raise AssertionError
-        line = self._process.stdout.readline()
-        if not line:
-            message = f"the bare loop of {self.engine} failed; its own words are above"
-            raise BenchmarkError(message)
-        fields = json.loads(line)
+        fields = self.answer()
         return Pass(fields["wall_ns"], fields["cpu_ns"], fields["open_ns"], fields["sha256"])
 
 

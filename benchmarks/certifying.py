@@ -16,9 +16,10 @@ from typing import Self
 
 import numpy as np
 
-from benchmarks.bare import BareEngine, BenchmarkError, Pass, one_by_one, side_by_side
+from benchmarks.bare import BareEngine, Pass, one_by_one, side_by_side
 from benchmarks.counting import Counters, CountingJudge, CountingPool, CountingStore
 from benchmarks.loads import Plan, corpus_of, input_bytes
+from benchmarks.loop_process import BenchmarkError
 from benchmarks.ratios import Sample
 from conformance.differential.corpus import Corpus
 from runners.cell import CellLimits

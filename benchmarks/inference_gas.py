@@ -16,10 +16,10 @@ from typing import Final
 import click
 import wasmtime
 
-from benchmarks.bare import BenchmarkError
 from benchmarks.bounds import FUEL
 from benchmarks.counted_work import UnequalWorkError
 from benchmarks.inference_gas_page import page
+from benchmarks.loop_process import BenchmarkError
 from benchmarks.mispricing import Priced, StepTimer, priced, step_times
 from benchmarks.model_costs import Model, prove
 from benchmarks.operator_steps import Step, gas_of_steps, module_text, steps

@@ -7,16 +7,13 @@ one and the same work is compared, not what it could do at best.
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
-from benchmarks.bare import LOOPS, BenchmarkError
+from benchmarks.loop_process import BenchmarkError, LoopProcess
 from benchmarks.operator_steps import STEPS, Step
 from runners.launch import Launch
 
@@ -92,7 +89,7 @@ def step_times(
     }
 
 
-class StepTimer:
+class StepTimer(LoopProcess):
     """
     One engine in a process that times the steps; a context manager.
     """
@@ -103,56 +100,16 @@ class StepTimer:
         """
         Start it, on the interpreter and with the environment that its worker has.
         """
-        self.engine = launch.engine
         self._names = [*_BASES, *(step.operator for step in measured)]
-        self._process = subprocess.Popen(
-            [*launch.argv[:-1], str(LOOPS / "step_times.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=dict(launch.environment),
-            text=True,
-        )
         job = {
             "wasm": str(wasm), "engine": launch.engine.name, "compiler": launch.engine.compiler,
             "functions": self._names, "few": few, "many": many,
         }  # fmt: skip
-        self._say(json.dumps(job))
-
-    def __enter__(self) -> Self:
-        """
-        Return the timer itself.
-        """
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """
-        End the process.
-        """
-        with self._process:
-            self._process.kill()
-
-    def _say(self, line: str) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        super().__init__(launch, "step_times.py", job)
 
     def measure(self) -> dict[str, int]:
         """
         One pass over all functions; raises BenchmarkError when the engine failed.
         """
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        try:
-            self._say("")
-        except BrokenPipeError:
-            line = ""
-        else:
-            line = self._process.stdout.readline()
-        if not line:
-            message = f"{self.engine} failed to run the steps; its own words are above"
-            raise BenchmarkError(message)
-        return dict(zip(self._names, json.loads(line), strict=True))
+        self.start()
+        return dict(zip(self._names, self.answer(), strict=True))

@@ -56,10 +56,10 @@ def rows_that_fit(call: Call, level: Level, arena_bytes: int) -> int:
     """
     The most cases that one batch can hold in an arena of this size; 0 if not even one fits.
     """
-    room = arena_bytes // SLOTS - 2 * PROBE_BYTES
-    width = sum(row_widths(call, level).values())
-    rows = max(0, room - _ALIGN) // width
-    while rows and batch_bytes(call, level, rows) > room:
+    room = arena_bytes // SLOTS - 2 * PROBE_BYTES - _ALIGN
+    widths = list(row_widths(call, level).values())
+    rows = max(0, room) // sum(widths)
+    while rows and sum([_aligned(width * rows) for width in widths]) > room:
         rows -= 1
     return rows
 

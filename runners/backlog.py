@@ -98,7 +98,6 @@ class Backlog:
         if refusal is not None:
             job.mark(span.start, span.end, *refusal)
         else:
-            text = "not run: too many cases before it broke the worker"
-            job.mark(span.start, span.end, Status.PENDING, text)
+            job.mark(span.start, span.end, Status.PENDING, job.why_given_up)
         self.close(span)
         return True

@@ -81,6 +81,9 @@ class BlockOutcome:
     fpu_broken: bool = False
     """A probe of known subnormal products beside this block came out wrong. Never stored."""
 
+    cut: int = 0
+    """Cases that a limit on what hosts give ended, in this run. Never stored."""
+
     def __len__(self) -> int:
         """
         Number of cases.

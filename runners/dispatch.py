@@ -17,7 +17,7 @@ from runners.hosting import Hosting
 from runners.hosts.host import HostMaker
 from runners.interface import NO_INTERFACE, Interface
 from runners.probe import Probe
-from runners.records import Level, Node
+from runners.records import Budget, Level, Node
 from runners.worker_process import WorkerProcess
 
 PROBE_NAME = "probe"
@@ -56,11 +56,14 @@ class Dispatcher:
     """What answers the modules' imports on this node; None: all are refused."""
 
     def load(
-        self, worker: WorkerProcess, name: str, source: ModuleSource, memory_pages: int
+        self, worker: WorkerProcess, name: str, source: ModuleSource, budget: Budget, level: Level
     ) -> None:
         """
         Send a module that the worker does not hold yet, or holds with another memory limit.
+
+        *budget* and *level* are those of the first cases: what they need is compiled.
         """
+        memory_pages = budget.memory_pages
         if worker.loaded.get(name) == memory_pages:
             return
         worker.loaded[name] = memory_pages
@@ -70,6 +73,8 @@ class Dispatcher:
             "settings": {"compiler": engine.compiler, **dict(engine.settings)},
             "cpu": self.node.cpu,
             "memory_pages": memory_pages,
+            "level": level.value,
+            "fuel": budget.fuel,
         }
         if source.interface.imports:
             fields["imports"] = [
@@ -89,7 +94,7 @@ class Dispatcher:
         """
         span, block = flight.span, flight.span.job.block
         source = self.modules[span.job.module]
-        self.load(worker, span.job.module, source, block.budget.memory_pages)
+        self.load(worker, span.job.module, source, block.budget, block.level)
         flight.hosting = source.hosting(self.host, len(span), block.level)
         if flight.hosting is not None:
             span.job.watch_hosts()
@@ -107,7 +112,7 @@ class Dispatcher:
             return
         block = self.probe.block
         source = ModuleSource(self.probe.module, 0)
-        self.load(worker, PROBE_NAME, source, block.budget.memory_pages)
+        self.load(worker, PROBE_NAME, source, block.budget, block.level)
         at = worker.arena.place_probe(flight.slot, which, block.call, len(block))
         flight.probes.append(at)
         fields = batch_fields(worker, at, block, block.inputs)

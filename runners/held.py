@@ -66,7 +66,7 @@ class HeldInstance:
         self._host = pool.seats[seat].host if host is None else host
         self.name = name
         target = pool.seats[seat]
-        self._worker = target.load(module_sha256, budget.memory_pages)
+        self._worker = target.load(module_sha256, budget, level)
         fields = {
             "module": module_sha256,
             "instance": name,

@@ -7,6 +7,7 @@ answer goes on when the worker's turn has come back.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,12 +33,17 @@ from runners.hosts.host import (
     Step,
     StepReply,
 )
-from runners.hosts.recording import RecordedCall, RecordedStep
+from runners.hosts.recording import KEPT_BYTES, RecordedCall, RecordedStep
 from runners.interface import FunctionType, ImportedFunction, Interface
 from runners.status import Status
 
 MOST_CALLS: Final = 10_000
 """Host calls that one case may make; the one beyond ends it as `trapped(host error)`."""
+MOST_BYTES: Final = 64 << 20
+"""Bytes that hosts may read and write for one case; what goes beyond ends it in the same way."""
+MOST_CUT: Final = 3
+"""Cases of a command that one of these limits may end before others are not answered any more."""
+LEFT_OUT: Final = f"not run: {MOST_CUT} cases before it asked more of their host than one may"
 MOST_REENTRIES: Final = 8
 """Calls of exports by the host that may be open at a time, each within the one before."""
 MOST_PAGES: Final = 65536
@@ -81,8 +87,12 @@ class RowHost:
 
     host: Host | None
     calls: int = 0
+    moved: int = 0
+    """Bytes read and written for it."""
     stopped: str = ""
     """Why the host ended the case; empty if it did not."""
+    left_out: bool = False
+    """Not answered at all, because too many cases before were cut."""
     log: list[RecordedCall] = field(default_factory=list)
 
 
@@ -99,13 +109,16 @@ class Hosting:
         count: int,
         logged: bool,
         most_calls: int = MOST_CALLS,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         """
         Serve `count` rows, 0 for an opening; without a maker every call is refused.
         """
         self.interface, self.maker, self.count = interface, maker, count
-        self.logged, self.most_calls = logged, most_calls
+        self.logged, self.most_calls, self.most_bytes = logged, most_calls, most_bytes
         self.rows: dict[int, RowHost] = {}
+        self.cut: set[int] = set()
+        """Rows that a limit ended."""
         self._open: list[_Open] = []
         self._untouched: list[str | None] = []
 
@@ -149,6 +162,12 @@ class Hosting:
         """
         return self.rows[row].log if row in self.rows else []
 
+    def left_out(self, row: int) -> bool:
+        """
+        Whether a case was not answered, so that what became of it means nothing.
+        """
+        return row in self.rows and self.rows[row].left_out
+
     def turn(self, header: Header, blobs: list[bytes], row: int) -> Turn:
         """
         Answer a turn of the worker, which runs `row` as far as its progress tells.
@@ -188,9 +207,18 @@ class Hosting:
             host.log.append(record)
         opened = _Open(row, record, _answer(host.host, call))
         self._open.append(opened)
-        if host.calls > self.most_calls:
-            opened.over = f"more than {self.most_calls:,} host calls"
+        if host.left_out:
+            opened.over = LEFT_OUT
+        elif host.calls > self.most_calls:
+            self._cut(opened, f"more than {self.most_calls:,} host calls")
         return self._go_on(opened, lambda: next(opened.answer))
+
+    def _cut(self, top: _Open, words: str) -> None:
+        """
+        Have the case end with this call, for what it asked of its host.
+        """
+        top.over = words
+        self.cut.add(top.row)
 
     def _known(self, header: Header, blobs: list[bytes]) -> ImportedFunction:
         """
@@ -209,6 +237,7 @@ class Hosting:
         if found is None:
             host = None if self.maker is None else self.maker.host()
             found = self.rows[row] = RowHost(host)
+            found.left_out = len(self.cut) >= MOST_CUT
         return found
 
     def _go_on(self, top: _Open, resume: Callable[[], Step]) -> Turn:
@@ -265,6 +294,21 @@ class Hosting:
             return HostStopError(f"the host took a step that is none: {str(step)[:60]}")
         if self.logged:
             top.record.steps.append(self._failed(step))
+        turn = self._frame(top, step)
+        if not isinstance(turn, Turn):
+            return turn
+        host = self.rows[top.row]
+        host.moved += _bytes_of(step)
+        if host.moved > self.most_bytes:
+            self._cut(top, f"more than {self.most_bytes:,} bytes read and written for it")
+            return HostStopError(top.over)
+        top.waits_for = step
+        return turn
+
+    def _frame(self, top: _Open, step: Step) -> Turn | HostStopError:
+        """
+        The same of a step that is one.
+        """
         match step:
             case Peek(address, size):
                 if address < 0 or not 0 <= size <= MAX_BLOB_BYTES:
@@ -280,7 +324,6 @@ class Hosting:
                 turn = Turn({"turn": "grow", "pages": pages})
             case Reenter(export, arguments):
                 return self._reenter(top, export, arguments)
-        top.waits_for = step
         return turn
 
     def _failed(self, step: Step) -> RecordedStep:
@@ -305,7 +348,7 @@ class Hosting:
             return ReentryError(f"{export} does not take {str(arguments)[:60]}")
         if len(self._open) > MOST_REENTRIES:
             return ReentryError(f"{export} is re-entered more than {MOST_REENTRIES} deep")
-        top.waits_for, top.type = Reenter(export, arguments), described
+        top.type = described
         header = {
             "turn": "reenter",
             "export": export,
@@ -333,7 +376,11 @@ class Hosting:
         if self.logged and step is not None:
             types = described or FunctionType((), ())
             top.record.steps[-1] = RecordedStep(
-                step, reply, results=types.results, parameters=types.parameters
+                step,
+                None if isinstance(reply, bytes) and len(reply) > KEPT_BYTES else reply,
+                results=types.results,
+                parameters=types.parameters,
+                sha256=hashlib.sha256(reply).hexdigest() if isinstance(reply, bytes) else "",
             )
         return self._go_on(top, lambda: top.answer.send(reply))
 
@@ -367,6 +414,19 @@ _NAMES: Final[dict[type, str]] = {
     Grow: "grow",
     Reenter: "reenter",
 }
+
+
+def _bytes_of(step: Step) -> int:
+    """
+    Bytes that a step reads or writes.
+    """
+    match step:
+        case Peek(_, size):
+            return size
+        case Poke(_, data):
+            return len(data)
+        case _:
+            return 0
 
 
 def _answer(host: Host | None, call: HostCall) -> Answer:

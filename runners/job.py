@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runners.arena import Arena
 from runners.blocks import BlockOutcome, Bytes2, CaseBlock
-from runners.hosting import Hosting
+from runners.hosting import LEFT_OUT, MOST_CUT, Hosting
 from runners.hosts.recording import RecordedCall, log_sha256
 from runners.records import Level
 from runners.status import Status
@@ -139,6 +139,8 @@ class Job:
     open_spans: int = 0
     timeouts: int = 0
     breaks: int = 0
+    cut: int = 0
+    """Cases that a limit on what hosts give ended."""
     busy_ns: int = 0
 
     def __post_init__(self) -> None:
@@ -158,9 +160,18 @@ class Job:
     @property
     def given_up(self) -> bool:
         """
-        Whether so many cases broke the worker that the rest is not worth its restarts.
+        Whether so many cases broke the worker, or were cut, that the rest is not worth its time.
         """
-        return self.timeouts >= GIVE_UP_TIMEOUTS or self.breaks >= GIVE_UP_BREAKS
+        broken = self.timeouts >= GIVE_UP_TIMEOUTS or self.breaks >= GIVE_UP_BREAKS
+        return broken or self.cut >= MOST_CUT
+
+    @property
+    def why_given_up(self) -> str:
+        """
+        What to say of rows that are not run any more.
+        """
+        broken = "not run: too many cases before it broke the worker"
+        return LEFT_OUT if self.cut >= MOST_CUT else broken
 
     def take(
         self, span: Span, statuses: NDArray[np.uint8], arena: Arena, at: dict[str, int]
@@ -192,8 +203,12 @@ class Job:
 
         A host that complains about a case that returned makes a trap of it.
         """
+        self.cut += len(hosting.cut)
         for row in range(count):
             place = span.start + row
+            if hosting.left_out(row):
+                self._leave_out(place)
+                continue
             if self.status[place] == Status.RETURNED:
                 complaint = hosting.complaint(row)
                 if complaint:
@@ -210,6 +225,14 @@ class Job:
                 self.host_calls[place] = np.frombuffer(digest, np.uint8)
                 if len(self.block) == 1:
                     self.host_log = tuple(log)
+
+    def _leave_out(self, row: int) -> None:
+        """
+        Take back what became of a row whose host did not answer it.
+        """
+        self.details.pop(row, None)
+        said = LEFT_OUT in self.details.values()
+        self.mark(row, row + 1, Status.PENDING, "" if said else LEFT_OUT)
 
     def mark(self, start: int, stop: int, status: Status, text: str) -> None:
         """
@@ -245,4 +268,5 @@ class Job:
             host_calls=self.host_calls,
             host_log=self.host_log,
             fpu_broken=bool(self.probe_failures),
+            cut=self.cut,
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
@@ -149,12 +148,22 @@ class Pool:
 
         A compiled module holds memory, and in some engines a descriptor, until it is dropped.
         """
-        for sha256 in modules:
-            for index, seat in enumerate(self.seats):
-                if seat.worker is not None and seat.worker.loaded.pop(sha256, None) is not None:
-                    with suppress(WorkerLostError):
-                        self.ask(index, "drop", {"module": sha256})
-            self._modules.pop(sha256, None)
+        dropped = list(modules)
+        asked = []
+        for seat in self.seats:
+            worker = seat.worker
+            held = [] if worker is None else [name for name in dropped if name in worker.loaded]
+            for name in held:
+                seat.ask("drop", {"module": name})
+                del seat.start().loaded[name]
+            asked.append((seat, worker, len(held)))
+        for seat, worker, count in asked:
+            # A worker that dies has dropped everything.
+            while seat.worker is worker and len(seat.asked) < count:
+                self._step()
+            seat.asked.clear()
+        for name in dropped:
+            self._modules.pop(name, None)
 
     def identities(self) -> list[Identity]:
         """
@@ -290,7 +299,7 @@ class Pool:
         Feed workers, wait for a sign of one of them, take it in, look at deadlines.
         """
         for index, seat in enumerate(self.seats):
-            seat.fill()
+            seat.feed()
             self._watch(index)
         if any(seat.backlog.finished for seat in self.seats):
             return

@@ -25,7 +25,7 @@ from runners.hosts.host import HostMaker
 from runners.job import Job
 from runners.launch import Launch
 from runners.probe import Probe
-from runners.records import Identity, Level, Node
+from runners.records import Budget, Identity, Level, Node
 from runners.status import Status
 from runners.watch import Watch
 from runners.worker_process import Answer, Death, HostTurn, Owed, WorkerProcess
@@ -147,14 +147,16 @@ class Seat:
             self._watch.restart()
         worker.send(command, fields, blobs or (), ForAsker(deadline_ms, hosting, progress_at))
 
-    def load(self, module: str, memory_pages: int) -> WorkerProcess:
+    def load(self, module: str, budget: Budget, level: Level) -> WorkerProcess:
         """
         Send a known module to the worker, unless it holds it; returns the worker.
+
+        *budget* and *level*: of the cases that it is to serve first.
         """
         worker = self.start()
         if not worker.owed:
             self._watch.restart()
-        self._dispatcher.load(worker, module, self._dispatcher.modules[module], memory_pages)
+        self._dispatcher.load(worker, module, self._dispatcher.modules[module], budget, level)
         return worker
 
     def hosting(
@@ -165,9 +167,17 @@ class Seat:
         """
         return self._dispatcher.modules[module].hosting(maker, count, level)
 
-    def fill(self) -> None:
+    def feed(self) -> None:
         """
-        Hand spans to the worker while it has room for them.
+        Hand spans to the worker while it has room for them, and write what waits for the pipe.
+        """
+        self._fill()
+        if self.worker is not None:
+            self.worker.flush()
+
+    def _fill(self) -> None:
+        """
+        Queue commands for as many spans as the worker may hold.
         """
         queue = self.backlog.queue
         while queue and len(self.flights) < SLOTS:

@@ -10,6 +10,7 @@ import subprocess
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Literal
 
 from runners.answers import check_error
@@ -22,6 +23,8 @@ from runners.launch import Launch
 _CHUNK: Final = 1 << 16
 _TAIL: Final = 2000
 _SHOWN: Final = 160
+_TOGETHER: Final = 512
+"""Frames in one write; systems take 1,024."""
 """Characters of a dead worker's last words that are shown: errors are named at their end."""
 
 EXIT_GRACE_S: Final = 1.0
@@ -107,17 +110,16 @@ class WorkerProcess:
         self, command: str, fields: dict[str, Any], blobs: Sequence[bytes], purpose: Purpose
     ) -> None:
         """
-        Queue a command and write as much of it as the pipe takes.
+        Queue a command; `flush` writes it, together with others that wait.
         """
         self._identifier += 1
         header = {"id": self._identifier, "command": command, **fields}
         self.owed.append(Owed(self._identifier, command, purpose))
         self._unsent.append(memoryview(encode_frame(header, blobs)))
-        self.flush()
 
     def send_turn(self, to: int, header: dict[str, Any], blobs: Sequence[bytes]) -> None:
         """
-        Answer a turn of the worker's; `to` is the command that it carries out.
+        Answer a turn of the worker's at once; `to` is the command that it carries out.
         """
         self._unsent.append(memoryview(encode_frame({"to": to, **header}, blobs)))
         self.flush()
@@ -135,15 +137,15 @@ class WorkerProcess:
         """
         while self._unsent:
             try:
-                written = os.write(self.cell.commands, self._unsent[0])
+                written = os.writev(self.cell.commands, list(islice(self._unsent, _TOGETHER)))
             except BlockingIOError:
                 return
             except BrokenPipeError:
                 self._unsent.clear()
                 return
-            if written == len(self._unsent[0]):
-                self._unsent.popleft()
-            else:
+            while self._unsent and written >= len(self._unsent[0]):
+                written -= len(self._unsent.popleft())
+            if written:
                 self._unsent[0] = self._unsent[0][written:]
 
     def read_replies(self) -> list[Answer | HostTurn]:

@@ -37,6 +37,7 @@ from weavegate.faithful import Fidelity, add_expected, check_fidelity, unfaithfu
 from weavegate.findings_files import replay_line, save_finding
 from weavegate.first_operators import Countdown, OperatorSearch
 from weavegate.flaky import flaky_findings
+from weavegate.host_ends import left_out
 from weavegate.judging import RunRecord
 from weavegate.lateness import part_late
 from weavegate.memory_nans import unsure_of_memory
@@ -89,6 +90,7 @@ class Work:
             [*self._findings(fidelity, attacked), *map(self._readable, measured.findings)],
             self.nodes,
         )
+        unrun = left_out(judged for _, judged in record.judged)
         as_of = options.as_of or datetime.now(UTC).date()
         covers = self.allowed.cover(found, as_of)
         if found:
@@ -100,7 +102,7 @@ class Work:
         allowances = self.allowed.states(covers, self.nodes, self.executor, as_of, folders)
         accuracy = measure_accuracy(subject, record.judged)
         verdicts = (
-            summary.replicates(record, reports, self.nodes, late),
+            summary.replicates(record, reports, self.nodes, [*late, *unrun]),
             summary.faithful(subject, fidelity, reports, accuracy, expected),
             *(attack_verdict(item, subject, reports) for item in attacked),
             *self._bounds(measured, reports),

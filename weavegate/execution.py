@@ -16,6 +16,7 @@ from conformance.evidence.answers import Stored
 from conformance.evidence.keys import BlockKey, block_key, case_digest
 from conformance.evidence.store import EvidenceStore
 from runners.blocks import BlockOutcome, CaseBlock
+from runners.hosting import LEFT_OUT
 from runners.instances import cases_per_instance
 from runners.pool import Pool
 from runners.records import Identity, Level, Node
@@ -23,7 +24,12 @@ from runners.status import Status
 from weavegate.rewriting import Rewrites
 
 MOST_LATE: Final = 3
-"""Cases of one entry that may time out on a node before its other blocks are not run any more."""
+"""
+Cases of one entry that may time out on a node, or be cut for what they ask of their host, before
+its other blocks are not run any more.
+"""
+
+TOO_LATE: Final = "not run: too many cases before it timed out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +104,16 @@ class Executor:
         digests: dict[int, str] = {}
         flying: dict[int, _Flying] = {}
         late: Counter[tuple[int, str]] = Counter()
+        cut: Counter[tuple[int, str]] = Counter()
         while any(waiting.values()) or flying:
             for seat, queue in waiting.items():
                 while queue and self.pool.has_room(seat):
                     task = queue.popleft()
                     key = self._key(task, digests)
-                    given_up = late[seat, task.block.call.entry] >= MOST_LATE
-                    flight = self._start(task, key, given_up=given_up)
+                    entry = task.block.call.entry
+                    why = TOO_LATE if late[seat, entry] >= MOST_LATE else ""
+                    why = why or (LEFT_OUT if cut[seat, entry] >= MOST_LATE else "")
+                    flight = self._start(task, key, given_up=why)
                     if isinstance(flight, Done):
                         seen(flight)
                     else:
@@ -115,6 +124,7 @@ class Executor:
                 )
                 timed_out = np.count_nonzero(done.outcome.status == Status.TIMED_OUT)
                 late[done.task.seat, done.task.block.call.entry] += int(timed_out)
+                cut[done.task.seat, done.task.block.call.entry] += done.outcome.cut
                 seen(done)
 
     def _key(self, task: Task, digests: dict[int, str]) -> BlockKey:
@@ -145,9 +155,11 @@ class Executor:
         self.execute(tasks, lambda done: found.__setitem__(id(done.task), done))
         return [found[id(task)] for task in tasks]
 
-    def _start(self, task: Task, key: BlockKey, *, given_up: bool) -> Done | _Flying:
+    def _start(self, task: Task, key: BlockKey, *, given_up: str) -> Done | _Flying:
         """
-        Serve a task from evidence, or submit what is missing of it unless its node is given up.
+        Serve a task from evidence, or submit what is missing of it.
+
+        *given_up*: why it is not put to its node any more; empty if it is.
         """
         stored = None if self.again else self.store.lookup(key, task.block.level)
         if stored is not None and stored.attempts > 1:
@@ -155,7 +167,7 @@ class Executor:
         if stored is not None and stored.complete:
             return Done(task, stored.outcome, key, 0, 0)
         if given_up:
-            return Done(task, _unrun(task.block), key, len(task.block), 0)
+            return Done(task, _unrun(task.block, given_up), key, len(task.block), 0)
         rows = rows_left(stored, self.nodes[task.seat].policy)
         block = task.block if rows is None else subset(task.block, rows)
         given = self.rewrites.module(self.pool, task.seat, task.module_sha256)
@@ -235,14 +247,14 @@ def rows_left(stored: Stored | None, policy: str) -> NDArray[np.int64] | None:
     return None
 
 
-def _unrun(block: CaseBlock) -> BlockOutcome:
+def _unrun(block: CaseBlock, why: str) -> BlockOutcome:
     """
-    The outcome of a block that nobody was asked: a deadline for each case would take for ever.
+    The outcome of a block that nobody was asked: the limit of each case would take for ever.
     """
     return BlockOutcome(
         status=np.zeros(len(block), np.uint8),
         outputs=np.zeros((len(block), block.call.output_bytes), np.uint8),
-        details={0: "not run: too many cases before it timed out"},
+        details={0: why},
     )
 
 

@@ -23,6 +23,7 @@ from conformance.gas.records import GasModel
 from conformance.generate.choices import finalised
 from conformance.generate.modules import ENTRY, GLOBALS, GeneratedModule
 from conformance.wasm.decode import decode
+from conformance.wasm.module import Module
 from conformance.wasm.rewrite.nans import NanRewrite, canonicalised
 from runners.blocks import BlockOutcome, CaseBlock
 from runners.pool import Pool
@@ -48,6 +49,8 @@ class Trial:
 
     index: int
     made: GeneratedModule
+    module: Module
+    """What was made, decoded."""
     sha256: str
     counted: Metered | None
     plain: dict[int, BlockOutcome] = field(default_factory=dict)
@@ -89,7 +92,8 @@ class Bench:
     """In the form in which they keep the profile, with the rewrite that belongs to it."""
     profile: NanProfile
     model: GasModel = field(default_factory=lambda: gas_model(FUEL_MODEL))
-    _forms: dict[tuple[str, NanRewrite], str] = field(default_factory=dict)
+    _forms: dict[tuple[str, bool, NanRewrite], str] = field(default_factory=dict)
+    """By digest, whether counted, and rewrite: digest of what a module became in this round."""
     _given_names: set[str] = field(default_factory=set)
 
     def trial(self, index: int, made: GeneratedModule, *, counted: bool) -> Trial:
@@ -99,7 +103,7 @@ class Bench:
         module = decode(made.binary)
         counters = metered(module, self.model, (ENTRY,)) if counted else None
         sha256 = hashlib.sha256(made.binary).hexdigest()
-        return Trial(index, made, sha256, counters)
+        return Trial(index, made, module, sha256, counters)
 
     def run(self, trials: Sequence[Trial], seats: Mapping[int, Sequence[int]]) -> None:
         """
@@ -113,8 +117,7 @@ class Bench:
                     waiting.append((seat, trial, True))
         tickets: dict[int, tuple[int, Trial, bool]] = {}
         for seat, trial, counted in waiting:
-            binary = trial.counted.binary if counted and trial.counted else trial.made.binary
-            given = self._given(seat, binary)
+            given = self._given(seat, trial, counted=counted)
             own = trial.counted is not None and self._meters(seat)
             block = trial.block(Level.FULL if own else Level.STATE)
             block = trial.counted_block() if counted else block
@@ -156,18 +159,18 @@ class Bench:
             seat: node.rewrite for seat, node in enumerate(self.nodes) if node.rewrite is not None
         }
 
-    def _given(self, seat: int, binary: bytes) -> str:
+    def _given(self, seat: int, trial: Trial, *, counted: bool) -> str:
         """
-        Digest of the module that a seat is given, which keeps the NaN profile on it.
+        Digest of what a seat is given, which keeps the NaN profile on it.
         """
-        sha256 = hashlib.sha256(binary).hexdigest()
+        counters = trial.counted if counted else None
         told = self.nodes[seat].rewrite
         if told is None:
-            return self._known(binary)
-        key = (sha256, told)
+            return self._known(trial.made.binary if counters is None else counters.binary)
+        key = (trial.sha256, counted, told)
         if key not in self._forms:
-            data = canonicalised(decode(binary), told)
-            self._forms[key] = self._known(data)
+            module = trial.module if counters is None else decode(counters.binary)
+            self._forms[key] = self._known(canonicalised(module, told))
         return self._forms[key]
 
     def _known(self, binary: bytes) -> str:

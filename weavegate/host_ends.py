@@ -9,7 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from attacks.records import Result
+from conformance.differential.blame import listed
 from conformance.differential.findings import JudgedBlock
+from runners.hosting import LEFT_OUT, MOST_BYTES, MOST_CALLS, MOST_CUT
 from runners.status import Status
 
 _SILENT = "it gave no reason"
@@ -40,6 +42,27 @@ def nothing_tried(result: Result) -> bool:
     Whether the host ended all that an attack called, so that the attack says nothing.
     """
     return 0 < result.usual == result.host_ended
+
+
+def left_out(judged: Iterable[JudgedBlock]) -> list[str]:
+    """
+    A sentence on nodes that were not asked some cases, because of what those before asked.
+    """
+    missed: dict[str, int] = {}
+    for block in judged:
+        for voice in block.voices:
+            if LEFT_OUT in voice.outcome.details.values():
+                rows = int((voice.outcome.status == Status.PENDING).sum())
+                label = voice.node.label()
+                missed[label] = missed.get(label, 0) + rows
+    if not missed:
+        return []
+    most, labels = max(missed.values()), listed(sorted(missed))
+    sentence = (
+        f"up to {most:,} cases were not run on {labels}: {MOST_CUT} before them asked more of their"
+        f" host than one may, {MOST_CALLS:,} calls and {MOST_BYTES:,} bytes"
+    )
+    return [sentence]
 
 
 def vote_ended(judged: Iterable[JudgedBlock]) -> tuple[int, str]:

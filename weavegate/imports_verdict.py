@@ -4,17 +4,17 @@ From hosts that answer differently to the findings and the verdict of imports-de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from attacks.records import Breach
 from conformance.differential.blame import listed
 from conformance.differential.findings import RunFinding
-from conformance.differential.records import Blame, Finding, FindingClass, Observed
+from conformance.differential.records import FindingClass, Observed
 from reports.model import FindingReport, PropertyVerdict
-from runners.records import Level
-from weavegate.attacking import Attacked, budget_of
+from weavegate.attacking import Attacked
+from weavegate.breach_findings import Telling, breach_findings
 from weavegate.host_ends import attack_ended, nothing_tried
 from weavegate.nodes import Participant
 from weavegate.subject import Subject
@@ -27,68 +27,27 @@ def imports_findings(
 ) -> list[RunFinding]:
     """
     One finding for each entry and each set of imports that moves it.
-    """
-    groups: dict[tuple[str, tuple[str, ...]], list[Breach]] = {}
-    for breach in attacked.result.breaches:
-        groups.setdefault((breach.entry, breach.imports), []).append(breach)
-    families = {p.node.label(): p.launch.families.generator for p in nodes}
-    found = []
-    for breaches in groups.values():
-        labels = tuple(sorted({breach.node.label() for breach in breaches}))
-        finding = _finding(attacked, subject, breaches, labels, families, nan)
-        found.append(RunFinding(finding, labels, "other", (), 0))
-    return found
 
+    Each node is shown with the manifest's host, and with the one that made a difference.
+    """
+    host = subject.host
 
-def _finding(
-    attacked: Attacked,
-    subject: Subject,
-    breaches: Sequence[Breach],
-    labels: tuple[str, ...],
-    families: dict[str, str],
-    nan: str,
-) -> Finding:
-    """
-    Each node with the manifest's host, and the same node with the one that made a difference.
-    """
-    run, first, host = subject.manifest.run, breaches[0], subject.host
-    call = next(call for call in subject.calls if call.entry == first.entry)
-    same_row = [b for b in breaches if b.history == first.history]
-    seen = {breach.node.label(): breach for breach in reversed(same_row)}
-    observed = []
-    for label in labels:
-        breach = seen.get(label)
-        if breach is None or breach.usual is None or host is None:
-            continue
+    def observed(breach: Breach, family: str) -> Iterator[Observed]:
+        if breach.usual is None or host is None:
+            return
         other = msgspec.structs.replace(breach.node, host=host.varied(breach.world).digest())
-        observed.append(Observed(breach.node, families[label], breach.usual))
-        observed.append(Observed(other, families[label], breach.outcome))
-    sentences = [breach.sentence for breach in breaches if breach.node == first.node]
-    return Finding(
+        yield Observed(breach.node, family, breach.usual)
+        yield Observed(other, family, breach.outcome)
+
+    telling = Telling(
         property=PROPERTY,
         kind=FindingClass.IMPORTS,
-        blame=_blame(attacked, labels, "; ".join(sentences)),
-        module_sha256=subject.sha256,
-        call=call,
-        budget=budget_of(subject),
-        level=Level.FULL,
-        policy=run.policy,
-        nan=nan,
-        history=first.history,
-        observed=tuple(observed),
-        output_dtype=run.output.dtype if call.output and run.output else "",
-        reset=run.reset or "",
+        module_guilty=True,
+        group=lambda breach: breach.imports,
+        observed=observed,
         host=host,
     )
-
-
-def _blame(attacked: Attacked, labels: tuple[str, ...], what: str) -> Blame:
-    """
-    The module, if every node shows it: it uses what its host answers. Else the engines that do.
-    """
-    if set(labels) >= set(attacked.result.nodes):
-        return Blame("module", (), f"{what}.")
-    return Blame("engine", labels, f"{what}.")
+    return breach_findings(attacked, subject, nodes, nan, telling)
 
 
 def refused_imports(subject: Subject) -> PropertyVerdict:

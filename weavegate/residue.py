@@ -4,15 +4,15 @@ From what a scenario saw to the findings and the verdict of its property.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from attacks.records import Breach
 from conformance.differential.blame import listed
 from conformance.differential.findings import RunFinding
-from conformance.differential.records import Blame, Finding, FindingClass, Observed
+from conformance.differential.records import FindingClass, Observed
 from reports.model import FindingReport, PropertyVerdict
-from runners.records import Level
-from weavegate.attacking import Attacked, budget_of
+from weavegate.attacking import Attacked
+from weavegate.breach_findings import Telling, breach_findings
 from weavegate.host_ends import attack_ended, nothing_tried
 from weavegate.nodes import Participant
 from weavegate.subject import Subject
@@ -26,16 +26,18 @@ def residue_findings(
     """
     One finding for each entry and each way in which nodes fail at it.
     """
-    groups: dict[tuple[str, str], list[Breach]] = {}
-    for breach in attacked.result.breaches:
-        groups.setdefault((breach.entry, _manner(breach, attacked)), []).append(breach)
-    families = {p.node.label(): p.launch.families.generator for p in nodes}
-    found = []
-    for breaches in groups.values():
-        labels = tuple(sorted({breach.node.label() for breach in breaches}))
-        finding = _finding(attacked, subject, breaches, labels, families, nan)
-        found.append(RunFinding(finding, labels, "other", (), 0))
-    return found
+
+    def observed(breach: Breach, family: str) -> Iterator[Observed]:
+        yield Observed(breach.node, family, breach.outcome)
+
+    telling = Telling(
+        property=PROPERTY,
+        kind=FindingClass.RESIDUE,
+        module_guilty=subject.manifest.run.policy != "fresh",
+        group=lambda breach: _manner(breach, attacked),
+        observed=observed,
+    )
+    return breach_findings(attacked, subject, nodes, nan, telling)
 
 
 def _manner(breach: Breach, attacked: Attacked) -> str:
@@ -48,49 +50,6 @@ def _manner(breach: Breach, attacked: Attacked) -> str:
         if b.entry == breach.entry and b.node == breach.node
     ]
     return " ".join(same)
-
-
-def _finding(
-    attacked: Attacked,
-    subject: Subject,
-    breaches: Sequence[Breach],
-    labels: tuple[str, ...],
-    families: dict[str, str],
-    nan: str,
-) -> Finding:
-    """
-    The finding of nodes that fail at one entry in one way.
-    """
-    run, first = subject.manifest.run, breaches[0]
-    call = next(call for call in subject.calls if call.entry == first.entry)
-    seen = {breach.node.label(): breach for breach in reversed(breaches)}
-    sentences = [breach.sentence for breach in breaches if breach.node == first.node]
-    return Finding(
-        property=PROPERTY,
-        kind=FindingClass.RESIDUE,
-        blame=_blame(attacked, run.policy, labels, "; ".join(sentences)),
-        module_sha256=subject.sha256,
-        call=call,
-        budget=budget_of(subject),
-        level=Level.FULL,
-        policy=run.policy,
-        nan=nan,
-        history=first.history,
-        observed=tuple(
-            Observed(seen[label].node, families[label], seen[label].outcome) for label in labels
-        ),
-        output_dtype=run.output.dtype if call.output and run.output else "",
-        reset=run.reset or "",
-    )
-
-
-def _blame(attacked: Attacked, policy: str, labels: tuple[str, ...], what: str) -> Blame:
-    """
-    The module, if it is to wipe and leaves something on every node; else the engines that do.
-    """
-    if policy != "fresh" and set(labels) >= set(attacked.result.nodes):
-        return Blame("module", (), f"{what}.")
-    return Blame("engine", labels, f"{what}.")
 
 
 def no_residue(

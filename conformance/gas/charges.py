@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from conformance.gas.errors import RefusedOperatorError
 from conformance.gas.records import DynamicKind, GasModel
-from conformance.wasm.body import Body
+from conformance.wasm.body import Body, code_table
 from conformance.wasm.instructions import Labels
 from conformance.wasm.module import Module
 from conformance.wasm.opcodes import BY_NAME, OPCODES
@@ -37,7 +37,7 @@ _END: Final = BY_NAME["end"].code
 _ELSE: Final = BY_NAME["else"].code
 _LEAVES: Final = frozenset(BY_NAME[n].code for n in ("br", "br_table", "return", "unreachable"))
 _OPENS: Final = frozenset(BY_NAME[name].code for name in ("block", "loop", "if"))
-_CONTROL: Final = (*sorted(_LEAVES | _OPENS), _ELSE, _END)
+_CONTROL: Final = code_table({*_LEAVES, *_OPENS, _ELSE, _END})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,15 @@ def _places(body: Body, names: frozenset[str]) -> NDArray[np.intp]:
     """
     Places of the instructions with one of *names*, ascending.
     """
-    return np.flatnonzero(np.isin(body.codes, [BY_NAME[name].code for name in sorted(names)]))
+    return np.flatnonzero(_named(names)[body.codes])
+
+
+@lru_cache(maxsize=64)
+def _named(names: frozenset[str]) -> NDArray[np.bool_]:
+    """
+    By code: whether it is that of one of *names*.
+    """
+    return code_table(BY_NAME[name].code for name in names)
 
 
 def _with_immediates(
@@ -177,7 +185,7 @@ def _dead(body: Body) -> NDArray[np.intp]:
     """
     Places between an unconditional branch and the `end` or `else` of its block, that included.
     """
-    control = np.flatnonzero(np.isin(body.codes, _CONTROL))
+    control = np.flatnonzero(_CONTROL[body.codes])
     found: list[NDArray[np.intp]] = []
     since, depth = -1, 0
     for place, code in zip(control.tolist(), body.codes[control].tolist(), strict=True):

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-
 from conformance.gas.charges import Charges, Dynamic, function_charges
 from conformance.gas.records import GasModel
-from conformance.wasm.body import Body
+from conformance.wasm.body import Body, code_table
 from conformance.wasm.encode import Rewrite
 from conformance.wasm.encode_items import (
     END,
@@ -41,7 +39,7 @@ VERSION: Final = 1
 """Of the rewrite: goes up whenever the same module and model would give other counts."""
 
 _MAY_TRAP: Final = (".div_", ".rem_", ".trunc_f32_", ".trunc_f64_")
-_QUIET: Final = [
+_QUIET: Final = code_table(
     opcode.code
     for opcode in OPCODES.values()
     if opcode.name.startswith(("local.", "global.", "drop", "select", "nop"))
@@ -50,8 +48,8 @@ _QUIET: Final = [
         and not {"memarg", "memory", "table", "data", "element"} & set(opcode.immediates)
         and not any(part in opcode.name for part in _MAY_TRAP)
     )
-]
-"""Codes of instructions behind which control always goes on to the next one."""
+)
+"""By code: whether control always goes on behind that instruction."""
 _FUNCTION: Final = b"\0"
 _MEMORY: Final = b"\2"
 _GLOBAL: Final = b"\3"
@@ -283,7 +281,7 @@ class _Counting:
         made before it.
         """
         amounts = list(self.charges.before)
-        quiet = np.isin(self.body.codes, _QUIET).tolist()
+        quiet = _QUIET[self.body.codes].tolist()
         for place in range(len(amounts) - 1, 0, -1):
             if quiet[place - 1] and amounts[place - 1]:
                 amounts[place - 1] += amounts[place]

@@ -4,7 +4,7 @@ Function bodies: locals, and the instructions as offsets and codes, decoded when
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,6 +96,15 @@ class Body:
         offsets = self.offsets
         after = int(offsets[place + 1]) if place + 1 < len(self) else self.span.end
         return self.binary[int(offsets[place]) : after]
+
+
+def code_table(codes: Iterable[int]) -> NDArray[np.bool_]:
+    """
+    By code of an instruction, shape (65536,): whether it is one of *codes*.
+    """
+    table = np.zeros(1 << 16, bool)
+    table[list(codes)] = True
+    return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.wasm.body import Body, CodeIndex
+from conformance.wasm.body import Body, CodeIndex, code_table
 from conformance.wasm.code_entry import CONTROL, Entry, check_nesting, read_entry
 from conformance.wasm.reader import Reader
 from conformance.wasm.scan import scan
 from conformance.wasm.sections import vector
 
-_IS_CONTROL: Final = np.zeros(1 << 16, dtype=bool)
-_IS_CONTROL[list(CONTROL)] = True
+_IS_CONTROL: Final = code_table(CONTROL)
 
 
 class _Raw(NamedTuple):

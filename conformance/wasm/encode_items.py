@@ -37,6 +37,7 @@ class EncodingError(ValueError):
 _TYPE_BYTES: Final = {name: bytes([code]) for code, name in VALUE_TYPES.items()}
 _KINDS: Final = {"function": b"\0", "table": b"\1", "memory": b"\2", "global": b"\3"}
 END: Final = b"\x0b"
+_BYTES: Final = tuple([bytes([value]) for value in range(0x80)])
 
 
 def unsigned(value: int, bits: int = 32) -> bytes:
@@ -46,8 +47,10 @@ def unsigned(value: int, bits: int = 32) -> bytes:
     if not 0 <= value < 1 << bits:
         message = f"{value} does not fit in {bits} bits without a sign"
         raise EncodingError(message)
+    if value < 0x80:  # noqa: PLR2004 - seven bits to a byte
+        return _BYTES[value]
     out = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits to a byte
+    while value > 0x7F:  # noqa: PLR2004 - see above
         out.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes([*out, value])
@@ -129,6 +132,11 @@ _WRITE: Final[dict[str, Callable[[Any], bytes]]] = {
     "heap": lambda value: _TYPE_BYTES[value],
     "types": lambda value: vector([_TYPE_BYTES[kind] for kind in value]),
 }
+_INSTRUCTIONS: Final = {
+    operator: (opcode.encoding, tuple([_WRITE.get(kind, unsigned) for kind in opcode.immediates]))
+    for operator, opcode in BY_NAME.items()
+}
+"""Name -> the opcode's bytes and what writes each of its immediates."""
 
 
 def instruction(operator: str, *immediates: ImmediateValue) -> bytes:
@@ -138,17 +146,17 @@ def instruction(operator: str, *immediates: ImmediateValue) -> bytes:
     They are as `instructions.Instruction` holds them: signed integers, bit patterns of floats.
     Raises EncodingError.
     """
-    opcode = BY_NAME.get(operator)
-    if opcode is None:
+    known = _INSTRUCTIONS.get(operator)
+    if known is None:
         message = f"no instruction is called {operator!r}"
         raise EncodingError(message)
-    if len(immediates) != len(opcode.immediates):
-        message = f"{operator} has {len(opcode.immediates)} immediates, not {len(immediates)}"
+    code, writers = known
+    if len(immediates) != len(writers):
+        message = f"{operator} has {len(writers)} immediates, not {len(immediates)}"
         raise EncodingError(message)
-    parts = [opcode.encoding]
-    for kind, value in zip(opcode.immediates, immediates, strict=True):
-        parts.append(_WRITE.get(kind, unsigned)(value))
-    return b"".join(parts)
+    for write, value in zip(writers, immediates, strict=True):
+        code += write(value)
+    return code
 
 
 def instructions(items: Iterable[Instruction | bytes]) -> bytes:

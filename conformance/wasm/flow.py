@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 import numpy as np
 
-from conformance.wasm.body import Body
+from conformance.wasm.body import Body, code_table
 from conformance.wasm.errors import BadModuleError
 from conformance.wasm.instructions import Instruction, Labels, iterate
 from conformance.wasm.opcodes import BY_NAME
@@ -39,7 +39,7 @@ _CONTROL: Final = {
         "block", "loop", "if", "else", "end", "br", "br_if", "br_table", "return", "unreachable",
     )
 }  # fmt: skip
-_CODES: Final = tuple(_CONTROL)
+_CODES: Final = code_table(_CONTROL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _leaps(body: Body, tree: Structure) -> Iterator[tuple[int, tuple[_Leap, ...]
     """
     Place of each instruction after which the next one does not simply follow -> where it goes.
     """
-    places = np.flatnonzero(np.isin(body.codes, _CODES)).tolist()
+    places = np.flatnonzero(_CODES[body.codes]).tolist()
     offsets, codes = body.offsets[places].tolist(), body.codes[places].tolist()
     blocks = tree.blocks
     opened = [0]

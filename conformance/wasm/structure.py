@@ -12,11 +12,12 @@ from typing import Final, Literal
 
 import numpy as np
 
-from conformance.wasm.body import Body
+from conformance.wasm.body import Body, code_table
 from conformance.wasm.code_entry import BLOCK, CONTROL, ELSE, END, IF, LOOP
 
 BlockKind = Literal["body", "block", "loop", "if"]
 
+_IS_CONTROL: Final = code_table(CONTROL)
 _KINDS: Final[dict[int, BlockKind]] = {BLOCK: "block", LOOP: "loop", IF: "if"}
 
 
@@ -95,7 +96,7 @@ def structure(body: Body) -> Structure:
     """
     The block tree of a decoded *body*, in one pass over its control instructions.
     """
-    places = np.flatnonzero(np.isin(body.codes, CONTROL))
+    places = np.flatnonzero(_IS_CONTROL[body.codes])
     kinds: list[BlockKind] = ["body"]
     starts, elses, ends, parents, depths = [-1], [-1], [-1], [-1], [0]
     opened = [0]

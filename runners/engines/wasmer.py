@@ -323,7 +323,7 @@ class Instance(BaseInstance):
         """
         imports = wasmer.ImportObject()
         imports.register("m", {"f": function})
-        module = wasmer.Module(self.store, shim(parameters, results))
+        module = shim_module(self.store, self.compiler, shim(parameters, results))
         instance = wasmer.Instance(module, imports)
         self.shims.append((instance, imports))
         return instance.exports.f
@@ -350,18 +350,20 @@ class Instance(BaseInstance):
 
     def global_bits(self, name):
         """
-        Bits of an exported global, an f32 through a shim as in `as_integers`.
+        Bits of an exported global, a NaN of f32 through a shim as in `as_integers`.
         """
         found = self.export(name, wasmer.Global)
         match = GLOBAL.search(str(found.type))
         kind = match.group(1).lower()
         if kind not in TO_BITS:
             raise Stop(REJECTED_ENTRY, "global %s is of type %s" % (name, kind))
-        if kind != "f32":
-            return TO_BITS[kind](found.value)
+        value = found.value
+        if kind != "f32" or value == value:
+            return TO_BITS[kind](value)
         imports = wasmer.ImportObject()
         imports.register("m", {"f": found})
-        module = wasmer.Module(self.store, global_shim(match.group(2) == "true"))
+        code = global_shim(match.group(2) == "true")
+        module = shim_module(self.store, self.compiler, code)
         return TO_BITS["i32"](wasmer.Instance(module, imports).exports.f())
 
     def close(self):
@@ -559,6 +561,18 @@ def shim(parameters, results, flipped=False):
         + section(7, b"\x01\x01f\x00\x01")
         + section(10, b"\x01" + uleb(len(code)) + code)
     )
+
+
+SHIMS = {}
+
+
+def shim_module(store, compiler, code):
+    """
+    A shim, compiled once in this process: every fresh instance needs the same few.
+    """
+    if (compiler, code) not in SHIMS:
+        SHIMS[compiler, code] = wasmer.Module(store, code)
+    return SHIMS[compiler, code]
 
 
 def global_shim(mutable):

@@ -7,9 +7,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from runners.bits import ValueType, format_bits
 from runners.hosts.host import Grow, HostCall, Peek, Poke, Reenter, Step, StepReply
+
+KEPT_BYTES: Final = 256
+"""Of longer peeks the digest alone is kept: a case may read many megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +24,17 @@ class RecordedStep:
 
     step: Step
     reply: StepReply
-    """Bytes of a peek, results of a re-entry; None for a poke and for a step that failed."""
+    """
+    Bytes of a peek of at most KEPT_BYTES, pages before growth, results of a re-entry; None for
+    others and for a step that failed.
+    """
     failed: bool = False
     results: tuple[ValueType, ...] = ()
     """Types of a re-entry's results."""
     parameters: tuple[ValueType, ...] = ()
     """Types of a re-entry's arguments."""
+    sha256: str = ""
+    """Of the bytes of a peek; its size is the step's."""
 
 
 @dataclass(slots=True)
@@ -77,9 +86,7 @@ def _step(recorded: RecordedStep) -> str:
     step = recorded.step
     match step:
         case Peek(address, size):
-            seen = "failed"
-            if isinstance(recorded.reply, bytes):
-                seen = f"sha256:{hashlib.sha256(recorded.reply).hexdigest()}"
+            seen = f"sha256:{recorded.sha256}" if recorded.sha256 else "failed"
             return f"peek {address}+{size} {seen}"
         case Poke(address, data):
             written = "failed" if recorded.failed else f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -190,8 +190,8 @@ def _written(recorded: RecordedStep) -> Iterator[str]:
     if recorded.failed:
         return
     match recorded.step:
-        case Peek(address, size) if isinstance(recorded.reply, bytes):
-            yield f"peek {address}+{size} sha256:{hashlib.sha256(recorded.reply).hexdigest()}"
+        case Peek(address, size) if recorded.sha256:
+            yield f"peek {address}+{size} sha256:{recorded.sha256}"
         case Poke(address, data):
             yield f"poke {address} {format_bytes(data)}"
         case Grow(pages) if isinstance(recorded.reply, tuple):

@@ -78,7 +78,7 @@ class Worker(object):
 
     def load(self, header, blobs):
         """
-        Compile a module; the metered form is compiled when it is first asked for.
+        Compile the form of a module that its first calls need; the other one when it is asked for.
         """
         if len(blobs) != 1:
             raise BadCommand("load takes one blob")
@@ -87,7 +87,8 @@ class Worker(object):
         name = header["module"]
         self.conversation.hosted = self.conversation.hosted or bool(imports)
         self.forget(name)
-        self.modules[name, False] = self.engine.load(*source, metered=False)
+        metered = self.is_metered(header)
+        self.modules[name, metered] = self.engine.load(*source, metered=metered)
         self.sources[name] = source
         return {}
 

@@ -12,10 +12,11 @@ from rich.console import Console
 
 from benchmarks import ratios
 from benchmarks.__main__ import main
-from benchmarks.bare import BareEngine, BenchmarkError, job_of, one_by_one
+from benchmarks.bare import BareEngine, job_of, one_by_one
 from benchmarks.certifying import Certifying, agreed_sha256, process_per_case_us
 from benchmarks.counting import PARTS
 from benchmarks.loads import COMPILED, INTERPRETED, LOADS, PAIRS, Load, Plan, corpus_of, plans
+from benchmarks.loop_process import BenchmarkError
 from benchmarks.measure import Measured, interleaved, measure
 from benchmarks.printing import print_measured
 from benchmarks.ratios import Row, Sample, Target

@@ -9,7 +9,6 @@ import pytest
 import wasmtime
 from click.testing import CliRunner
 
-from benchmarks.bare import BenchmarkError
 from benchmarks.bounds import FUEL
 from benchmarks.counted_work import (
     UnequalWorkError,
@@ -21,6 +20,7 @@ from benchmarks.counted_work import (
 )
 from benchmarks.inference_gas import RESOURCES, VECTORS, main, outliers, timed
 from benchmarks.inference_gas_page import page, per
+from benchmarks.loop_process import BenchmarkError
 from benchmarks.mispricing import FACTOR, Priced, StepTimer, priced, step_times
 from benchmarks.model_costs import Model, embedded, matched, origin, prove
 from benchmarks.operator_steps import STEPS, Step, gas_of_steps, module_text, steps

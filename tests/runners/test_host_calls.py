@@ -20,7 +20,7 @@ from pool_samples import LIMITS, block_of, honest_rows, numbers
 from runners import hosting
 from runners.blocks import BlockOutcome, CaseBlock
 from runners.cell import CellLimits
-from runners.hosting import MOST_CALLS, MOST_REENTRIES, Hosting
+from runners.hosting import LEFT_OUT, MOST_BYTES, MOST_CALLS, MOST_CUT, MOST_REENTRIES, Hosting
 from runners.hosts.host import (
     Answer,
     Grow,
@@ -33,6 +33,7 @@ from runners.hosts.host import (
     ReentryError,
     host_node,
 )
+from runners.hosts.recording import KEPT_BYTES
 from runners.interface import interface_of
 from runners.pool import Pool
 from runners.probe import Probe
@@ -310,12 +311,88 @@ def test_a_host_is_asked_at_the_end_of_cases_that_never_called_it() -> None:
 # ------------------------------------------------------------------------------------ limits
 
 
+def limited(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+    """
+    Set limits of hosts that are reached sooner.
+    """
+    defaults = Hosting.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setattr(Hosting.__init__, "__kwdefaults__", {**defaults, **limits})
+
+
 def test_calls_of_one_case_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_CALLS == 10_000
-    monkeypatch.setattr(Hosting.__init__, "__kwdefaults__", {"most_calls": 1})
+    limited(monkeypatch, most_calls=1)
     outcome = run(tenfold, block_of([1.0, 9.0, 2.0]))
     assert outcome.status.tolist() == [1, 26, 1]
     assert outcome.details[1] == "env.scale: more than 1 host calls"
+
+
+def test_after_a_few_cases_that_call_too_often_others_are_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limited(monkeypatch, most_calls=1)
+    often, once = 9.0, 2.0
+    outcome = run(tenfold, block_of([often, once, often, often, once, often]))
+    assert outcome.status.tolist() == [26, 1, 26, 26, Status.PENDING, Status.PENDING]
+    assert outcome.cut == MOST_CUT
+    assert outcome.details[4] == LEFT_OUT
+    assert 5 not in outcome.details
+    assert not outcome.outputs[4:].any()
+    # One fewer, and all of them run.
+    few = run(tenfold, block_of([often, once, often, once, once]))
+    assert few.status.tolist() == [26, 1, 26, 1, 1]
+    assert few.cut == MOST_CUT - 1
+
+
+def test_bytes_of_one_case_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MOST_BYTES == 64 << 20
+
+    def reading(call: HostCall) -> Answer:
+        for _ in range(2 if value(call.arguments[0]) == CULPRIT else 1):
+            yield Peek(0, 16)
+        return (call.arguments[0],)
+
+    limited(monkeypatch, most_bytes=16)
+    outcome = run(reading, block_of([1.0, 13.0, 2.0]))
+    assert outcome.status.tolist() == [1, 26, 1]
+    assert outcome.details[1] == "env.scale: more than 16 bytes read and written for it"
+    limited(monkeypatch, most_bytes=32)
+    assert run(reading, block_of([1.0, 13.0, 2.0])).status.tolist() == [1, 1, 1]
+
+
+def test_of_long_readings_the_digest_alone_is_recorded() -> None:
+    def reading(call: HostCall) -> Answer:
+        for size in (KEPT_BYTES, KEPT_BYTES + 1):
+            yield Peek(0, size)
+        return (call.arguments[0],)
+
+    outcome = run(reading, block_of([1.0], level=Level.FULL))
+    assert outcome.host_log is not None
+    short, long = outcome.host_log[0].steps
+    assert isinstance(short.reply, bytes)
+    assert hashlib.sha256(short.reply).hexdigest() == short.sha256
+    assert (long.reply, len(long.sha256)) == (None, 64)
+    assert long.sha256 in outcome.host_log[0].line()
+
+
+def test_a_host_that_swallows_the_end_of_its_bytes_goes_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = 0
+
+    def greedy(_: HostCall) -> Answer:
+        nonlocal steps
+        while True:
+            try:
+                yield Peek(0, 16)
+                steps += 1
+            except HostStopError:
+                continue
+
+    limited(monkeypatch, most_bytes=64)
+    assert run(greedy, block_of([1.0])).status.tolist() == [Status.TRAP_HOST]
+    assert steps == 4
 
 
 def test_reentries_within_each_other_are_counted() -> None:
@@ -416,4 +493,6 @@ def test_a_host_call_of_a_module_without_imports_breaks_the_protocol() -> None:
 def test_the_limits_are_those_of_the_protocol() -> None:
     words = (Path(hosting.__file__).parent / "PROTOCOL.md").read_text()
     assert f"{MOST_CALLS:,} host calls" in words
+    assert f"{MOST_BYTES:,} bytes read and written" in words
+    assert f"After {MOST_CUT} cases of a batch" in words
     assert f"{MOST_REENTRIES} re-entries" in words

@@ -138,7 +138,7 @@ def test_calls_within_calls_end_at_a_depth_that_all_share(pool: Pool) -> None:
 def test_too_many_calls_end_the_case_and_not_the_run(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Hosting.__init__, "__kwdefaults__", {"most_calls": 100})
+    monkeypatch.setitem(Hosting.__init__.__kwdefaults__ or {}, "most_calls", 100)
     block = block_of("ticks", ("i32",), ("i64",), [[100], [101], [1_000_000], [1]])
     for engine, outcome in everywhere(pool, block).items():
         assert outcome.status.tolist() == [1, 26, 26, 1], engine

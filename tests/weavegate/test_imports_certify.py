@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
@@ -289,6 +290,76 @@ def test_more_host_calls_than_a_case_may_make(
     for name in ("replicates", "no-residue", "imports-deterministic"):
         assert of(report, name).verdict == word, of(report, name)
         assert ("more than 20 host calls" in of(report, name).sentence) == (word == "undecided")
+
+
+@pytest.mark.engines
+def test_an_entry_whose_every_case_calls_too_often_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = Hosting.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "most_calls", 20)
+    made: list[Hosting] = []
+    begin = Hosting.__init__
+
+    def noted(self: Hosting, *given: Any, **named: Any) -> None:
+        begin(self, *given, **{**defaults, **named})
+        made.append(self)
+
+    monkeypatch.setattr(Hosting, "__init__", noted)
+    size = CorpusSize(uniform=160, edges=0, block_cases=16)
+    engines = ("wasmtime", "wasmer", "wasmtime/winch")
+    cut = {}
+    for calls in ("1000000", "20"):
+        made.clear()
+        place = looping(tmp_path / calls, calls)
+        report = certify(options(place, tmp_path / f"out{calls}", (), engines=engines, size=size))
+        cut[calls] = sum(len(hosting.cut) for hosting in made if hosting.count > 1)
+        if calls == "20":
+            assert report.exit_code == Exit.PASS
+            continue
+        assert report.exit_code == Exit.UNDECIDED
+        sentence = of(report, "replicates").sentence
+        assert "cases were not run on" in sentence
+        assert "3 before them asked more of their host than one may" in sentence
+        assert "more than 20 host calls" in sentence
+    # Three cases of a block, and of those that were on their way when the first came back.
+    assert 3 * len(engines) <= cut["1000000"] <= 3 * 3 * len(engines)
+    assert cut["20"] == 0
+
+
+WRITER = """
+(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 17)
+  (func (export "_initialize"))
+  (func (export "roll") (param $at i32) (result i32) (local $left i32)
+    (i32.store (i32.const 8) (i32.const 64))
+    (i32.store (i32.const 12) (i32.const 1048576))
+    (local.set $left (i32.const MIB))
+    (loop $again
+      (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))
+      (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i32.const 7)))
+"""
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(("mib", "word"), [(1024, "undecided"), (2, "holds")])
+def test_a_gibibyte_on_stdout(tmp_path: Path, mib: int, word: str) -> None:
+    manifest = REACTOR.replace("random_get", "fd_write")
+    place = reactor(tmp_path / "subject", 0, manifest)
+    wasm = wasmtime.wat2wasm(WRITER.replace("MIB", str(mib)))
+    (place / "model.wasm").write_bytes(bytes(wasm))
+    size = CorpusSize(uniform=6, edges=0, block_cases=8)
+    engines = ("wasmtime", "wasmer", "wasmtime/winch")
+    report = certify(options(place, tmp_path / "out", (), engines=engines, size=size))
+    assert report.exit_code == (Exit.UNDECIDED if word == "undecided" else Exit.PASS)
+    said = "fd_write: more than 67,108,864 bytes read and written for it"
+    assert of(report, "replicates").verdict == word
+    assert (said in of(report, "replicates").sentence) == (word == "undecided")
+    assert not report.findings
 
 
 @pytest.mark.engines

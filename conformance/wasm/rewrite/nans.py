@@ -13,9 +13,14 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.wasm.body import code_table
 from conformance.wasm.encode import Rewrite
 from conformance.wasm.encode_items import instruction as op
 from conformance.wasm.module import Module
+from conformance.wasm.opcodes import OPCODES
 from conformance.wasm.rewrite.scratch import Scratch
 
 NanRewrite = Literal["canonical", "cosmwasm"]
@@ -48,26 +53,42 @@ def makes_nans(name: str, profile: NanRewrite) -> bool:
     return shape in ("f32", "f64", *_LANES) and operation in _MAKING
 
 
+def _making_codes(profile: NanRewrite) -> NDArray[np.bool_]:
+    """
+    By code of an instruction: whether it may make a NaN that the profile wants canonical.
+    """
+    return code_table(code for code, opcode in OPCODES.items() if makes_nans(opcode.name, profile))
+
+
+_MAKING_CODES: Final[dict[NanRewrite, NDArray[np.bool_]]] = {
+    "canonical": _making_codes("canonical"),
+    "cosmwasm": _making_codes("cosmwasm"),
+}
+
+
 def canonicalised(module: Module, profile: NanRewrite) -> bytes:
     """
     The module with canonical NaNs; the same bytes where no operator of it can make any.
     """
-    rewrite = Rewrite(module)
-    names = [name for name in module.operators if makes_nans(name, profile)]
-    if not names:
+    table = _MAKING_CODES[profile]
+    if not table[module.code.codes].any():
         return module.binary
+    rewrite, binary = Rewrite(module), module.binary
     for place, function in enumerate(module.functions):
+        body = function.body
+        making = np.flatnonzero(table[body.codes])
+        if not making.size:
+            continue
         scratch = Scratch(module, place)
         out: list[bytes] = []
-        changed = False
-        for number, instruction in enumerate(function.body):
-            out.append(function.body.raw(number))
-            name = instruction.opcode.name
-            if makes_nans(name, profile):
-                out.append(canonical_code(name, scratch))
-                changed = True
-        if changed:
-            rewrite.replace_body(place, out, scratch.runs)
+        copied = int(body.offsets[0])
+        # The final `end` makes nothing, so that there is an instruction behind each of them.
+        after = body.offsets[making + 1].tolist()
+        for code, end in zip(body.codes[making].tolist(), after, strict=True):
+            out += (binary[copied:end], canonical_code(OPCODES[code].name, scratch))
+            copied = end
+        out.append(binary[copied : body.span.end])
+        rewrite.replace_body(place, out, scratch.runs)
     return rewrite.binary()
 
 

@@ -67,6 +67,8 @@ class Toy:
         ended = "host" in self.leaks or ("host sometimes" in self.leaks and value >> 63)
         if ended:
             trapped, status = True, Status.TRAP_HOST
+        if "left out" in self.leaks or ("left out sometimes" in self.leaks and clock & 1):
+            trapped, status = True, Status.PENDING
         seen = bytes([clock]) if "memory" in self.leaks else b""
         return BlockOutcome(
             status=np.array([status], np.uint8),
@@ -200,6 +202,16 @@ def test_without_an_answer_that_may_differ_nothing_is_run(
     result = nondeterministic_imports(bench(engine, imports=imports))
     assert (engine.opened, result.breaches, result.worlds) == ([], (), 0)
     assert result.remarks == (remark,)
+
+
+@pytest.mark.parametrize("leak", ["left out", "left out sometimes"])
+def test_a_case_that_was_left_out_proves_nothing(leak: str) -> None:
+    result = nondeterministic_imports(bench(Engine(frozenset({leak}))))
+    told = [(item.node, item.reason, item.lost) for item in result.unasked]
+    assert told == [(node.label(), "a case was left out", False) for node in NODES]
+    assert (result.nodes, result.breaches, result.usual, result.host_ended) == ((), (), 0, 0)
+    whole = nondeterministic_imports(bench(Engine(frozenset())))
+    assert whole.nodes == tuple(node.label() for node in NODES)
 
 
 def test_a_lost_worker_gets_a_second_try_and_an_unable_one_does_not() -> None:

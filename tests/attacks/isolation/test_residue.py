@@ -55,6 +55,8 @@ class Toy:
             if "traps" in self.faults and row == SECRET:
                 self.data[0:32] = row
                 status = Status.TRAP_UNREACHABLE
+            elif "left out" in self.faults or ("left out later" in self.faults and row == NEXT):
+                status = Status.PENDING
             elif "host" in self.faults or ("host on secrets" in self.faults and row == SECRET):
                 status = Status.TRAP_HOST
             else:
@@ -261,6 +263,16 @@ def test_a_node_that_falls_is_named_and_the_others_are_asked(
         (NODES[0].label(), "gone", lost)
     ]
     assert result.nodes == (NODES[1].label(),)
+
+
+@pytest.mark.parametrize("policy", ["fresh", "reuse(8)"])
+@pytest.mark.parametrize("fault", ["left out", "left out later"])
+def test_a_case_that_was_left_out_proves_nothing(fault: str, policy: str) -> None:
+    result = attack(fault, policy=policy, reset=None)
+    told = [(item.node, item.reason, item.lost) for item in result.unasked]
+    assert told == [(NODES[0].label(), "a case was left out", False)]
+    assert (result.nodes, result.breaches, result.usual, result.host_ended) == ((), (), 0, 0)
+    assert attack(policy=policy, reset=None).nodes == (NODES[0].label(),)
 
 
 def test_a_worker_that_falls_once_is_not_held_against_it() -> None:

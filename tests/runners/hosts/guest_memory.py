@@ -4,6 +4,8 @@ Plays the worker for an answer: carries out its steps on plain bytes.
 
 from __future__ import annotations
 
+import hashlib
+
 from runners.bits import ValueType
 from runners.hosts.host import (
     Grow,
@@ -107,4 +109,5 @@ def _recorded(step: Step, reply: StepReply) -> RecordedStep:
     given: tuple[ValueType, ...] = (_I32,) * (
         len(step.arguments) if isinstance(step, Reenter) else 0
     )
-    return RecordedStep(step, reply, results=kinds, parameters=given)
+    known = hashlib.sha256(reply).hexdigest() if isinstance(reply, bytes) else ""
+    return RecordedStep(step, reply, results=kinds, parameters=given, sha256=known)
