@@ -28,7 +28,7 @@ from conformance.bounds.prove.stack import most_pages, shadow_stack
 from conformance.bounds.prove.subject import RETURN, Subject, open_subject
 from conformance.bounds.prove.terms import Term, Terms
 from conformance.bounds.prove.walks import walks
-from conformance.bounds.prove.writing import write
+from conformance.bounds.prove.writing import all_ranked, write, write_complete
 from conformance.gas.records import GasModel
 from conformance.wasm.calls import call_graph
 from conformance.wasm.module import Module
@@ -140,6 +140,7 @@ class Prover:
         solver = Solver(terms, self.steps, self.stop)
         ranking: dict[int, dict[int, list[Fact]]] = {}
         obstacles: list[Obstacle] = []
+        shadow, settled = None, False
         try:
             self._suppose(subject, observed)
             if solver.proves(self._given(subject), terms.false):
@@ -148,44 +149,69 @@ class Prover:
                 return Attempt(None, found, (), solver.questions)
             self.progress("invariants")
             settle(subject, solver)
+            settled = True
             bury(subject, solver)
-            walked = walks(subject, constants)
-            for function, proof in subject.functions.items():
-                ranker = Ranker(
-                    subject, solver, proof, walks=[w for w in walked if w.function == function]
-                )
-                ranking[function] = {}
-                for loop in proof.layout.cuts[1:]:
-                    if not ranker.back_edges(loop):
-                        continue
-                    self.progress(f"loop at instruction {loop} of function {function}")
-                    facts = ranker.facts(loop)
-                    if facts:
-                        ranking[function][loop] = facts
-                    else:
-                        obstacles.append(self._no_measure(ranker, function, loop))
+            self._rank(subject, solver, constants, ranking, obstacles)
             obstacles += self._recursive(subject, solver)
-            loops = tuple(self._loops(ranking))
             if obstacles:
-                return Attempt(None, tuple(obstacles), loops, solver.questions)
+                return self._partly(subject, solver, ranking, obstacles)
             shadow = shadow_stack(subject, solver)
             if self.precondition.fresh:
                 subject.most_pages = most_pages(subject, solver)
             self.progress("fewest hypotheses")
             minimise(subject, solver, ranking, constants, shadow)
         except StoppedError:
-            sentence = "it was stopped before every loop was bounded"
-            obstacles.append(self._at("stopped", self._entry, ENTRY, sentence))
-            return Attempt(None, tuple(obstacles), tuple(self._loops(ranking)), solver.questions)
+            if not settled:
+                # What is only supposed so far proves nothing.
+                subject.holds.clear()
+            if obstacles or not all_ranked(subject, ranking):
+                sentence = "it was stopped before every loop was bounded"
+                obstacles.append(self._at("stopped", self._entry, ENTRY, sentence))
+                return self._partly(subject, solver, ranking, obstacles)
         self.progress("prices")
         certificate, missing = write(
             subject, ranking, self.models, self.precondition, self.inputs, constants, shadow
         )
-        scripts = {}
+        scripts, loops = {}, tuple(self._loops(ranking))
         if self.scripts and certificate is not None:
             scripts = dict(export(subject, solver, ranking, constants, shadow))
         obstacles += [self._at("not modelled", f, at, sentence) for f, at, sentence in missing]
+        if certificate is None:
+            return self._partly(subject, solver, ranking, obstacles)
         return Attempt(certificate, tuple(obstacles), loops, solver.questions, scripts)
+
+    def _rank(
+        self, subject: Subject, solver: Solver, constants: Constants,
+        ranking: dict[int, dict[int, list[Fact]]], obstacles: list[Obstacle],
+    ) -> None:  # fmt: skip
+        """
+        Facts of all loops that go back, into *ranking*; *obstacles* where there are none.
+        """
+        walked = walks(subject, constants)
+        for function, proof in subject.functions.items():
+            own = [walk for walk in walked if walk.function == function]
+            ranker = Ranker(subject, solver, proof, walks=own)
+            ranking[function] = {}
+            for loop in proof.layout.cuts[1:]:
+                if not ranker.back_edges(loop):
+                    continue
+                self.progress(f"loop at instruction {loop} of function {function}")
+                facts = ranker.facts(loop)
+                if facts:
+                    ranking[function][loop] = facts
+                else:
+                    obstacles.append(self._no_measure(ranker, function, loop))
+
+    def _partly(
+        self, subject: Subject, solver: Solver, ranking: dict[int, dict[int, list[Fact]]],
+        obstacles: Sequence[Obstacle],
+    ) -> Attempt:  # fmt: skip
+        """
+        The end of an attempt without a certificate: what is proved of loops and functions.
+        """
+        parts = write_complete(subject, ranking, self.models, self.precondition)
+        loops = tuple(self._loops(ranking))
+        return Attempt(None, tuple(obstacles), loops, solver.questions, {}, parts)
 
     def _recursive(self, subject: Subject, solver: Solver) -> list[Obstacle]:
         """
