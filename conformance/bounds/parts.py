@@ -8,6 +8,7 @@ on an instance in any state: whatever holds there holds of each call in the orig
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +34,8 @@ from conformance.wasm.module import Module
 from conformance.wasm.rewrite.additions import add_export
 
 _EXPORT: Final = "function to be bounded"
+_FIXED: Final = re.compile(r"\(eq (\((?:param|entry-global) \d+\)) \(i(?:32|64) \d+\)\)")
+_VARIABLE: Final = re.compile(r"\((?:param|local|stack|global|entry-global) \d+\)|pages")
 _DEEP: Final = 1 << 40
 """Activations and words that are claimed of stacks: nothing is told of them."""
 
@@ -50,6 +53,19 @@ class FunctionBound:
     """By model; `hi` of a recursive function is that of one activation."""
     most: int = 1
     """Activations of a recursive function in one call from outside."""
+
+
+def needed(part: FunctionBound) -> tuple[str, ...]:
+    """
+    What a call must meet, without what another requirement fixes: `(eq (param 0) (i32 40))` says
+    all that can be said of this parameter alone.
+    """
+    fixed = {found[1] for text in part.requires if (found := _FIXED.fullmatch(text))}
+    return tuple(
+        text
+        for text in part.requires
+        if _FIXED.fullmatch(text) or not fixed.issuperset(_VARIABLE.findall(text))
+    )
 
 
 def function_bounds(

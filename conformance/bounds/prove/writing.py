@@ -215,6 +215,7 @@ class Writer:
             ensures=tuple(t for t in promised if t is not None),
             recursion=self._recursion(proof),
             reads=reads,
+            title=self.subject.image.module.function_title(proof.function),
         )
 
     def _recursion(self, proof: FunctionProof) -> Recursion | None:
