@@ -12,6 +12,7 @@ import click
 
 from weavegate.bound_job import Asked, run_bound
 from weavegate.bound_output import bound_json, print_bound
+from weavegate.bound_page import write_page
 from weavegate.exits import plainly
 from weavegate.terminal import Output
 
@@ -91,7 +92,10 @@ def bound_command(*, as_json: bool, **given: Any) -> None:
     """  # noqa: D301 - click looks for the backspace itself
     errors = Output(stderr=True)
     with plainly():
-        done = run_bound(Asked(**given), errors)
+        asked = Asked(**given)
+        done = run_bound(asked, errors)
+        if asked.html is not None:
+            write_page(asked.html, done)
     console = Output()
     if as_json:
         console.say(json.dumps(bound_json(done), indent=1))

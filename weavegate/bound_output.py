@@ -37,7 +37,8 @@ def print_bound(console: Output, done: BoundDone) -> None:
     for taint in done.taints:
         console.say(_taint(taint))
     _certified(console, done)
-    _parts(console, done)
+    for line in part_lines(done):
+        console.say(line)
     _loops(console, done)
     told = [line for obstacle in report.obstacles[:_MOST] for line in obstacle_lines(obstacle)]
     for line in [*told, *(repair_lines(done.repair) if done.repair else [])]:
@@ -128,19 +129,19 @@ def _loops(console: Output, done: BoundDone) -> None:
     console.print(table)
 
 
-def _parts(console: Output, done: BoundDone) -> None:
+def part_lines(done: BoundDone) -> list[str]:
     """
     Functions that have bounds of their own, where the call has none.
     """
+    lines = []
     for part in done.report.parts:
         title = shortened(done.module.function_name(part.function))
-        condition = " and ".join(needed(part))
+        condition = shortened(" and ".join(needed(part)), 200)
+        each = "activation" if part.most > 1 else "call"
         for cost in part.costs:
-            each = "activation" if part.most > 1 else "call"
-            console.say(
-                f"{title}: {cost.model}: proved {cost.lo:,}..{cost.hi:,} for each {each}"
-                + (f" if {shortened(condition, 200)}" if condition else "")
-            )
+            proved = f"{title}: {cost.model}: proved {cost.lo:,}..{cost.hi:,} for each {each}"
+            lines.append(f"{proved} if {condition}" if condition else proved)
+    return lines
 
 
 def repair_lines(repair: Repair) -> list[str]:
