@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from reports.bound_view import BoundView, CallView, FunctionView
 from reports.escapes import shortened
@@ -42,7 +42,8 @@ def call_graph_svg(view: BoundView) -> Markup:
     height = max(node.y for node in nodes.values()) + _HEIGHT + _EDGE
     hidden = len(view.functions) - len(nodes)
     words = ", ".join(
-        f"{node.view.title} {node.view.share:.1f} percent" for node in list(nodes.values())[:12]
+        f"{shortened(node.view.title)} {node.view.share:.1f} percent"
+        for node in list(nodes.values())[:12]
     )
     rest = f"; {hidden} more in the table" if hidden else ""
     parts = [
@@ -109,14 +110,14 @@ def _wires(nodes: dict[int, _Node], calls: Sequence[CallView]) -> Iterator[Marku
 def _box(node: _Node) -> Iterator[Markup]:
     view, x, y = node.view, node.x, node.y
     yield Markup("<g><title>{}: {:.2f} % of the gas, {} calls</title>").format(
-        view.title, view.share, view.calls
+        shortened(view.title), view.share, view.calls
     )
     mix = round(min(view.share, 100.0) * 0.6, 1)
     yield Markup(
         '<rect class="heat" style="--p: {:g}%" x="{}" y="{}" width="{}" height="{}" rx="8"/>'
     ).format(mix, x, y, _WIDTH, _HEIGHT)
     yield Markup('<text class="name" x="{}" y="{}">{}</text>').format(
-        x + 12, y + 22, escape(shortened(view.title, _LETTERS))
+        x + 12, y + 22, shortened(view.title, _LETTERS)
     )
     long = round((_WIDTH - 24) * min(view.share, 100.0) / 100, 1)
     yield Markup('<rect class="track" x="{}" y="{}" width="{}" height="5" rx="2.5"/>').format(

@@ -30,6 +30,7 @@ _WIDTHS: Final = {"i32": 32, "i64": 64, "f32": 32, "f64": 64}
 _SHORT: Final = re.compile(
     r"arg(\d{1,4})\s*(<=|>=|<|>|==)\s*(?:arg(\d{1,4})|(0[xX][0-9a-fA-F]+|\d+))"
 )
+_SHORT_RUN: Final = 1 << 20
 _ORDERS: Final = {"<=": "ule", "<": "ult", ">=": "uge", ">": "ugt", "==": "eq"}
 
 
@@ -47,9 +48,11 @@ def narrowed(stated: Stated, module: Module, conditions: Sequence[str]) -> State
     widths = [_WIDTHS[kind] for kind in kinds]
     texts = [formula_of(condition, widths) for condition in conditions]
     formulas = [_read(text, widths) for text in texts]
-    inputs = stated.inputs
+    inputs = list(stated.inputs)
     for condition in conditions:
-        inputs = tuple(_moved(given, condition, precondition.arguments) for given in inputs)
+        inputs = [_moved(given, condition, precondition.arguments) for given in inputs]
+        # What a condition allows at most is run as well, where such a run comes to an end.
+        inputs += [_topped(given, condition, precondition.arguments) for given in inputs[:1]]
     met = [given for given in inputs if all(_holds(formula, given) for formula in formulas)]
     kept = tuple({(given.arguments, given.memory): given for given in met}.values())
     assume = tuple(dict.fromkeys((*precondition.assume, *texts)))
@@ -116,8 +119,25 @@ def _moved(given: Input, condition: str, ranges: Sequence[Range]) -> Input:
         value = min(value, number - (order == "<"))
     if order in (">=", ">", "=="):
         value = max(value, number + (order == ">"))
-    allowed = ranges[place]
-    if not allowed.lo <= value <= allowed.hi:
+    return _put(given, place, value, ranges)
+
+
+def _topped(given: Input, condition: str, ranges: Sequence[Range]) -> Input:
+    """
+    An input with the argument at the most that a short condition allows, if that is not large.
+    """
+    found = _SHORT.fullmatch(condition.strip())
+    if found is None or found.group(3) is not None or found.group(2) not in ("<=", "<"):
+        return given
+    most = int(found.group(4), 0) - (found.group(2) == "<")
+    return _put(given, int(found.group(1)), most, ranges) if most < _SHORT_RUN else given
+
+
+def _put(given: Input, place: int, value: int, ranges: Sequence[Range]) -> Input:
+    """
+    An input with another argument; as it was where the argument may not have that value.
+    """
+    if not ranges[place].lo <= value <= ranges[place].hi:
         return given
     arguments = tuple(value if k == place else v for k, v in enumerate(given.arguments))
     return msgspec.structs.replace(given, arguments=arguments)
