@@ -15,6 +15,7 @@ from conformance.bounds.expressions import Scope, read_formula
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
 from conformance.bounds.prove.houdini import bury, settle
+from conformance.bounds.prove.limits import too_large
 from conformance.bounds.prove.minimise import minimise
 from conformance.bounds.prove.obligations import Fact
 from conformance.bounds.prove.observe import Observed, observe
@@ -63,11 +64,17 @@ class Prover:
         """
         Try without knowledge of constants in memory, then with it where a loop needs it.
         """
+        large = tuple(
+            self._at("not modelled", f, at, sentence)
+            for f, at, sentence in too_large(self.module, self._entry)
+        )
+        if large:
+            return Attempt(None, large)
         try:
             image = Image(self.module, self.precondition)
+            obstacles = tuple(self._outside(image))
         except RefusedError as error:
             return self._refused(error.refusal.sentence)
-        obstacles = tuple(self._outside(image))
         if obstacles:
             return Attempt(None, obstacles)
         observed = Observed()
