@@ -187,7 +187,7 @@ def test_a_condition_is_stated_and_its_bound_drawn(steps: Path) -> None:
     page = steps.parent / "b.html"
     result = run(steps, "--entry", "infer", "--model", FUEL, "--assume", "arg0<=48", "--html", page)
     assert result.exit_code == 0, result.output
-    # A turn costs 8, there are 1 to 25 of them; the rest is 1 + 3 for the call and 4 in it.
+    # A turn costs 8, there are 1 to 25; 1 to enter, 2 for local.get and call, 4 in the callee.
     shown = f"gas {FUEL}: proved {8 + 7}..{25 * 8 + 7} if (ule (param 0) (i32 48))"
     assert shown in result.stdout, result.stdout
     text = page.read_text("utf-8")

@@ -43,12 +43,12 @@ def divided(
 def test_nested_loops_share_as_counted(prove: Proving) -> None:
     found = divided(prove, NEST)
     # 1 for the call; a turn of the outer loop is 2 + 3 * 5 + 7, the inner loop has 2 back edges.
-    assert (found.most, found.left) == (241, 0)
+    assert (found.most, found.left) == (241, Fraction(0))
     (only,) = found.functions
-    assert (only.calls, only.own) == (1, 241)
+    assert [only.calls, only.own] == [1, 241]
     outer, inner = only.loops
-    assert (outer.entries, outer.rounds) == (1, 9)
-    assert (inner.entries, inner.rounds) == (10, 20)
+    assert [outer.entries, outer.rounds] == [1, 9]
+    assert [inner.entries, inner.rounds] == [10, 20]
     assert inner.gas < outer.gas == 240
 
 
