@@ -12,14 +12,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import phrases, plots
+from reports.bound_view import distribution
+from reports.call_graph_svg import call_graph_svg
 from reports.escapes import shortened, visible
 from reports.findings import CLASS_WORDS, earlier_words, failing_input, lay_out
 from reports.json_report import report_digest
 from reports.numerals import decimal, fields, hex_digits, marked_digits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from reports.bound_view import BoundView
     from reports.model import Report
 
 _NIBBLE: Final = 4
@@ -99,12 +102,14 @@ def _environment() -> Environment:
         "class_words": CLASS_WORDS,
         "count": phrases.count,
         "decimal": decimal,
+        "distribution": distribution,
         "defect_rates": phrases.DEFECT_RATES,
         "drawn_cases": phrases.drawn_cases,
         "duration": phrases.duration_words,
         "earlier_words": earlier_words,
         "failing_input": failing_input,
         "fields": fields,
+        "graph": call_graph_svg,
         "hex_digits": hex_digits,
         "lay_out": lay_out,
         "marked_digits": marked_digits,
@@ -129,3 +134,10 @@ def html_page(report: Report) -> str:
         sampling=plots.sampling_bar(report),
         times=plots.time_plot(report),
     )
+
+
+def bound_page(views: Sequence[BoundView]) -> str:
+    """
+    Write bounds of one or more calls as an HTML document that needs nothing beside itself.
+    """
+    return _environment().get_template("bound.html.j2").render(views=views)

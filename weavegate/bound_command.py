@@ -12,13 +12,15 @@ import click
 
 from weavegate.bound_job import Asked, run_bound
 from weavegate.bound_output import bound_json, print_bound
+from weavegate.bound_page import write_page
 from weavegate.exits import plainly
 from weavegate.terminal import Output
 
 _PATH = click.Path(path_type=Path)
 _EPILOG = """
 \b
-Exit status: 0 bounds are proved and confirmed; 1 a limit asked for is exceeded;
+Exit status: 0 bounds are proved and confirmed; 1 a limit asked for is exceeded,
+or a measured call lies outside a bound;
 2 wrong usage or unreadable input; 3 something asked for is unknown, an engine
 is not to be had here; 130 interrupted, after what was proved so far is printed.
 """
@@ -36,12 +38,19 @@ is not to be had here; 130 interrupted, after what was proved so far is printed.
     help="Range of an argument's bits, instead of a manifest; repeat it in order.",
 )
 @click.option(
+    "--assume",
+    multiple=True,
+    metavar="CONDITION",
+    help="Only calls with arg0<=48, or (ule (param 0) (i32 48)); unsigned; repeat it.",
+)
+@click.option(
     "--model",
     "models",
     multiple=True,
     metavar="MODEL",
     help="name@version of a gas model; repeat it [default: the newest cosmwasm-vm].",
 )
+@click.option("--html", type=_PATH, metavar="FILE", help="Write pictures of the bound.")
 @click.option("--emit", type=_PATH, metavar="BOUND.json", help="Write the certificate.")
 @click.option("--smt", type=_PATH, metavar="DIR", help="Write the obligations as SMT-LIB.")
 @click.option("--against", type=_PATH, metavar="OLD.json", help="Say what moved since.")
@@ -55,6 +64,8 @@ is not to be had here; 130 interrupted, after what was proved so far is printed.
     metavar="N",
     help="Most questions to the solver; then the answer is what is proved so far.",
 )
+@click.option("--repair/--no-repair", default=True, show_default=True,
+              help="For an unknown, try which condition on arguments gives a bound.")  # fmt: skip
 @click.option("--engine", default="wasmtime", show_default=True, metavar="ENGINE",
               help="Runs the certificate's inputs for the checker.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
@@ -77,10 +88,14 @@ def bound_command(*, as_json: bool, **given: Any) -> None:
       weavegate bound MODEL --emit bound.json --smt obligations
       weavegate bound MODEL --against bound.json
       weavegate bound matmul.wasm --entry infer --argument 0..48
+      weavegate bound MODEL --assume 'arg0<=48' --html bound.html
     """  # noqa: D301 - click looks for the backspace itself
     errors = Output(stderr=True)
     with plainly():
-        done = run_bound(Asked(**given), errors)
+        asked = Asked(**given)
+        done = run_bound(asked, errors)
+        if asked.html is not None:
+            write_page(asked.html, done)
     console = Output()
     if as_json:
         console.say(json.dumps(bound_json(done), indent=1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from conformance.admission.chains import Chain, read_chain
 from conformance.admission.fitting import Fit, Loading, ProvedCall, SdkGas, fits, sdk_gas
+from conformance.bounds.assumed import narrowed
 from conformance.bounds.bound import BoundReport, Budget, bound
 from conformance.bounds.certificate import (
     BadCertificateError,
@@ -25,6 +26,7 @@ from conformance.bounds.certificate import (
 )
 from conformance.bounds.check.replaying.engine import Engine
 from conformance.bounds.precondition import CannotStateError, Stated, grows, state, state_bare
+from conformance.bounds.repairs import Repair, find_repair
 from conformance.bounds.taint import NoTaintRunError
 from conformance.bounds.taint_run import TaintResult, taint_run
 from conformance.gas.errors import RefusedOperatorError
@@ -38,6 +40,8 @@ from runners.catalog import Catalog
 from runners.cell import CellLimits
 from runners.environments import Environments
 from runners.pool import Pool
+from weavegate.bound_drawn import Drawn, drawn_inputs, measured
+from weavegate.bound_moves import Moved, moves
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import choose
 from weavegate.subject import read_module
@@ -67,19 +71,12 @@ class Asked:
     budget: int | None = None
     engine: str = "wasmtime"
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """
-    What differs from an earlier certificate under one model.
-    """
-
-    model: str
-    what: str
-    """`call`, or the name of a function's summary."""
-    before: tuple[int, int] | None
-    after: tuple[int, int] | None
+    assume: tuple[str, ...] = ()
+    repair: bool = False
+    """Whether a condition is looked for under which a call without a bound has one."""
+    html: Path | None = None
+    drawn: bool = False
+    """Whether seeded inputs are measured, as the page shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +86,7 @@ class BoundDone:
     """
 
     report: BoundReport
+    module: Module
     names: dict[str, str]
     """Summary -> name of its function."""
     chain: Chain | None = None
@@ -99,15 +97,20 @@ class BoundDone:
     taints: tuple[TaintResult, ...] = ()
     """Taint runs, where the proof leaves open whether gas depends on the input."""
     written: tuple[str, ...] = field(default=())
+    repair: Repair | None = None
+    """Under which the call would have a bound, where it has none."""
+    drawn: tuple[Drawn, ...] = ()
+    """By model, where it was asked for."""
 
     @property
     def exit_code(self) -> Exit:
         """
-        130 after Ctrl-C, 1 for a limit that is exceeded, 3 where something asked is unknown.
+        130 after Ctrl-C, 1 for a limit that is exceeded or a bound that a measured call refutes,
+        3 where something asked is unknown.
         """
         if self.interrupted:
             return Exit.INTERRUPTED
-        if any(fit.answer == "exceeds" for fit in self.fits):
+        if any(fit.answer == "exceeds" for fit in self.fits) or any(d.outside for d in self.drawn):
             return Exit.FINDINGS
         asked_unknown = self.fits and self.fits[0].answer == "unknown"
         if asked_unknown or any(answer.bound is None for answer in self.report.gas):
@@ -144,11 +147,21 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
     pages = module.memory_limits[0] if module.memory_limits else 0
     limits = CellLimits(data_mib=2048 + (pages + _WINDOW_PAGES) // 16)
     with Pool([(node.node, node.launch)], limits=limits) as pool, _stopping(asked) as stopped:
+        engine = Engine(pool, pages + _WINDOW_PAGES)
         report = bound(
-            module, stated.precondition, stated.inputs, models,
-            Engine(pool, pages + _WINDOW_PAGES),
+            module, stated.precondition, stated.inputs, models, engine, parts=True,
             budget=Budget(stop=stopped), progress=tell, scripts=asked.smt is not None,
         )  # fmt: skip
+        repair = None
+        if asked.repair:
+            repair = find_repair(
+                module, stated, models, engine, report,
+                stop=lambda: stopped.interrupted, progress=tell,
+            )  # fmt: skip
+        drawn: tuple[Drawn, ...] = ()
+        if (asked.drawn or asked.html is not None) and not stopped.interrupted:
+            drawn = tuple(_drawn(asked, located.manifest_path, module, stated, models,
+                                 report, engine, tell))  # fmt: skip
         taints = tuple(_taints(asked, located.manifest_path, module, stated, report, pool, models))
     names = {
         summary.name: module.function_name(summary.function)
@@ -156,9 +169,9 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
     }
     found, gas = _fitting(asked, chain, report, len(data))
     return BoundDone(
-        report, names, chain, gas, found,
-        None if before is None else tuple(_moved(before, report)),
-        stopped.interrupted, taints, tuple(_write(asked, report)),
+        report, module, names, chain, gas, found,
+        None if before is None else moves(before, report),
+        stopped.interrupted, taints, tuple(_write(asked, report)), repair, drawn,
     )  # fmt: skip
 
 
@@ -181,12 +194,13 @@ def asked_models(names: Sequence[str], chain: Chain | None) -> list[GasModel]:
 
 def _state(asked: Asked, manifest_path: Path | None, module: Module) -> Stated:
     if manifest_path is not None and not asked.arguments:
-        return state(read_manifest(manifest_path), module, asked.entry, asked.seed)
+        stated = state(read_manifest(manifest_path), module, asked.entry, asked.seed)
+        return narrowed(stated, module, asked.assume)
     if not asked.entry:
         sentence = "there is no manifest: name an exported function with --entry"
         raise WeavegateError(sentence, Exit.USAGE)
     ranges = tuple(_range(text) for text in asked.arguments)
-    return state_bare(module, asked.entry, ranges)
+    return narrowed(state_bare(module, asked.entry, ranges), module, asked.assume)
 
 
 def _range(text: str) -> Range:
@@ -318,26 +332,18 @@ def _fitting(
     return fits(call, chain, asked.max_sdk_gas), sdk_gas(call, chain)
 
 
-def _moved(before: Certificate, report: BoundReport) -> Iterator[Moved]:
+def _drawn(
+    asked: Asked, manifest_path: Path | None, module: Module, stated: Stated,
+    models: Sequence[GasModel], report: BoundReport, engine: Engine, tell: Callable[[str], None],
+) -> Iterator[Drawn]:  # fmt: skip
     """
-    Bounds of the call and of functions that are not what they were.
+    Seeded inputs that meet the precondition, measured.
     """
-    after = report.certificate
-    pairs: dict[tuple[str, str], list[tuple[int, int] | None]] = {}
-    for place, certificate in enumerate((before, after)):
-        if certificate is None:
-            continue
-        rows = [(item.model, "call", item.lo, item.hi) for item in certificate.bounds]
-        rows += [
-            (cost.model, summary.name, cost.lo, cost.hi)
-            for summary in certificate.summaries
-            for cost in summary.costs
-        ]
-        for model, what, low, high in rows:
-            pairs.setdefault((model, what), [None, None])[place] = (low, high)
-    for (model, what), (old, new) in sorted(pairs.items()):
-        if old != new:
-            yield Moved(model, what, old, new)
+    entry = stated.precondition.entry
+    source = None if asked.arguments else manifest_path
+    inputs = drawn_inputs(source, module, stated, entry, asked.seed)
+    met = narrowed(replace(stated, inputs=inputs), module, asked.assume)
+    yield from measured(module, report.gas, entry, met.inputs, models, engine, tell)
 
 
 def _write(asked: Asked, report: BoundReport) -> Iterator[str]:

@@ -12,10 +12,13 @@ from rich.text import Text
 
 from conformance.admission.fitting import OUTSIDE
 from conformance.bounds.bound import GasAnswer
+from conformance.bounds.parts import needed
 from conformance.bounds.prove.outcome import Obstacle
+from conformance.bounds.repairs import Repair
 from conformance.bounds.taint_run import TaintResult
 from reports.escapes import shortened
-from weavegate.bound_job import BoundDone, Moved
+from weavegate.bound_drawn import Drawn
+from weavegate.bound_job import BoundDone
 from weavegate.terminal import Output
 
 _MOST = 20
@@ -33,29 +36,41 @@ def print_bound(console: Output, done: BoundDone) -> None:
         console.say(_independence(answer))
     for taint in done.taints:
         console.say(_taint(taint))
-    if report.certificate is not None:
-        stack = report.certificate.stack
-        console.say(
-            f"memory: at most {report.certificate.pages} pages; stack: at most {stack.depth}"
-            f" activations, {stack.frame_words} words of frames"
-        )
-        if stack.shadow_global is not None:
-            console.say(
-                f"stack in linear memory: global {stack.shadow_global} never below"
-                f" {stack.shadow_lowest}"
-            )
-        _functions(console, done)
-    if report.loops:
-        _loops(console, done)
-    for obstacle in report.obstacles[:_MOST]:
-        for line in obstacle_lines(obstacle):
-            console.say(line)
+    _certified(console, done)
+    for line in part_lines(done):
+        console.say(line)
+    _loops(console, done)
+    told = [line for obstacle in report.obstacles[:_MOST] for line in obstacle_lines(obstacle)]
+    for line in [*told, *(repair_lines(done.repair) if done.repair else [])]:
+        console.say(line)
+    for drawn in done.drawn:
+        console.say(_drawn(drawn))
     _asked(console, done)
     for sentence in done.written:
         console.say(sentence)
     parts = ", ".join(f"{name} {value:.2f} s" for name, value in report.seconds.items())
     checked = report.confirmation.verdict.obligations if report.confirmation else 0
     console.say(f"{report.questions} questions to z3, {checked} obligations checked ({parts})")
+
+
+def _certified(console: Output, done: BoundDone) -> None:
+    """
+    Memory, stack and functions, where the call has a certificate.
+    """
+    certificate = done.report.certificate
+    if certificate is None:
+        return
+    stack = certificate.stack
+    console.say(
+        f"memory: at most {certificate.pages} pages; stack: at most {stack.depth}"
+        f" activations, {stack.frame_words} words of frames"
+    )
+    if stack.shadow_global is not None:
+        console.say(
+            f"stack in linear memory: global {stack.shadow_global} never below"
+            f" {stack.shadow_lowest}"
+        )
+    _functions(console, done)
 
 
 def _seen(answer: GasAnswer) -> str:
@@ -101,12 +116,62 @@ def _functions(console: Output, done: BoundDone) -> None:
 
 
 def _loops(console: Output, done: BoundDone) -> None:
+    if not done.report.loops:
+        return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("loop in function", "byte", "repeats at least", "at most"):
-        table.add_column(title, justify="left" if title.startswith("loop") else "right")
+    lined = any(loop.line for loop in done.report.loops)
+    for title in ("loop in", "byte", *(["line"] if lined else []), "repeats at least", "at most"):
+        table.add_column(title, justify="left" if title in ("loop in", "line") else "right")
     for loop in done.report.loops:
-        table.add_row(str(loop.function), f"{loop.offset:#x}", loop.least or "0", loop.most)
+        line = [Text(shortened(loop.line))] if lined else []
+        place = [Text(shortened(loop.title)), Text(f"{loop.offset:#x}"), *line]
+        table.add_row(*place, loop.least or "0", loop.most)
     console.print(table)
+
+
+def part_lines(done: BoundDone) -> list[str]:
+    """
+    Functions that have bounds of their own, where the call has none.
+    """
+    lines = []
+    for part in done.report.parts:
+        title = shortened(done.module.function_name(part.function))
+        condition = shortened(" and ".join(needed(part)), 200)
+        each = "activation" if part.most > 1 else "call"
+        for cost in part.costs:
+            proved = f"{title}: {cost.model}: proved {cost.lo:,}..{cost.hi:,} for each {each}"
+            lines.append(f"{proved} if {condition}" if condition else proved)
+    return lines
+
+
+def repair_lines(repair: Repair) -> list[str]:
+    """
+    What a repair says, and how it is stated.
+    """
+    condition = " and ".join(repair.words)
+    lines = [
+        f"would be proved: {answer.model}: {answer.sentence().removeprefix('proved ')}"
+        f" if {condition}"
+        for answer in repair.gas
+    ]
+    if repair.options:
+        lines.append(f"  to state it: {repair.options}")
+    for place, low, high in repair.domains:
+        lines.append(
+            f"  in a manifest, the domain of parameter {place}: {{ low = {low}, high = {high} }}"
+        )
+    return lines
+
+
+def _drawn(drawn: Drawn) -> str:
+    """
+    What seeded inputs cost.
+    """
+    count = len(drawn.gas) + drawn.trapped
+    span = f"{min(drawn.gas):,}..{max(drawn.gas):,}" if drawn.gas else "none returned"
+    traps = f", {drawn.trapped} trapped" if drawn.trapped else ""
+    wrong = f"; {drawn.outside} OUTSIDE THE BOUND: it is wrong" if drawn.outside else ""
+    return f"measured {drawn.model} on {count} drawn inputs: {span}{traps}{wrong}"
 
 
 def obstacle_lines(obstacle: Obstacle) -> list[str]:
@@ -138,17 +203,7 @@ def _asked(console: Output, done: BoundDone) -> None:
         if not done.moved:
             console.say("nothing moved")
         for moved in done.moved:
-            console.say(_moved(moved, done))
-
-
-def _moved(moved: Moved, done: BoundDone) -> str:
-    def shown(pair: tuple[int, int] | None) -> str:
-        return "nothing" if pair is None else f"{pair[0]:,}..{pair[1]:,}"
-
-    what = done.names.get(moved.what, moved.what)
-    return f"moved: {shortened(what)} under {moved.model}: {shown(moved.before)} to " + shown(
-        moved.after
-    )
+            console.say(f"moved: {moved.sentence()}")
 
 
 def bound_json(done: BoundDone) -> dict[str, Any]:
@@ -194,8 +249,20 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
             for name, _, c in report.functions(a.model)
         ],
         "loops": [
-            {"function": x.function, "offset": x.offset, "least": x.least or "0", "most": x.most}
+            {"function": x.function, "name": x.title, "offset": x.offset, "line": x.line,
+             "least": x.least or "0", "most": x.most}
             for x in report.loops
+        ],
+        "parts": [
+            {"function": done.module.function_name(x.function), "model": c.model, "lo": c.lo,
+             "hi": c.hi, "activations": x.most, "if": list(needed(x))}
+            for x in report.parts
+            for c in x.costs
+        ],
+        "repair": _repair_json(done.repair),
+        "drawn": [
+            {"model": d.model, "gas": list(d.gas), "trapped": d.trapped, "outside": d.outside}
+            for d in done.drawn
         ],
         "obstacles": [
             {
@@ -212,8 +279,25 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
         "moved": None
         if done.moved is None
         else [
-            {"model": m.model, "what": m.what, "before": m.before, "after": m.after}
+            {"model": m.model, "what": m.what, "quantity": m.quantity, "before": m.before,
+             "after": m.after}
             for m in done.moved
         ],
         "run": {"seconds": report.seconds},
     }  # fmt: skip
+
+
+def _repair_json(repair: Repair | None) -> dict[str, Any] | None:
+    if repair is None:
+        return None
+    return {
+        "if": list(repair.words),
+        "options": [part for c in repair.conditions for part in ("--assume", c)],
+        "domains": [{"parameter": k, "low": lo, "high": hi} for k, lo, hi in repair.domains],
+        "gas": [
+            {"model": a.model, "lo": a.bound.lo, "hi": a.bound.hi}
+            for a in repair.gas
+            if a.bound is not None
+        ],
+        "tries": repair.tries,
+    }

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from conformance.bounds.certificate import Certificate, write_certificate
 from conformance.bounds.precondition import CannotStateError
+from reports.html import bound_page
 from weavegate.bound_job import Asked, BoundDone, prove_bound
+from weavegate.bound_page import bound_view
 from weavegate.bounds_asked import BoundsAsked
 from weavegate.findings_files import write_atomically
 from weavegate.options import Options
@@ -90,3 +92,15 @@ def write_certificates(bounded: Bounded, options: Options) -> None:
             path.unlink(missing_ok=True)
         else:
             write_atomically(path, write_certificate(proof.certificate))
+
+
+def write_pictures(bounded: Bounded, options: Options) -> None:
+    """
+    Write `bound.html` beside the report: the pictures of every entry that could be stated.
+    """
+    path = options.out / "bound.html"
+    views = [bound_view(proof.done) for proof in bounded.proofs if proof.done is not None]
+    if views:
+        write_atomically(path, bound_page(views).encode())
+    else:
+        path.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ from weavegate.attack_verdicts import attack_findings, attack_verdict
 from weavegate.attacking import Attacked, Attacker
 from weavegate.bisecting import BISECTED
 from weavegate.bound_measuring import Measurements, measure
-from weavegate.bound_proofs import Bounded, write_certificates
+from weavegate.bound_proofs import Bounded, write_certificates, write_pictures
 from weavegate.bound_verdicts import Judging, required
 from weavegate.breaches import idle_breaches
 from weavegate.execution import Executor
@@ -156,6 +156,7 @@ class Work:
         if self.bounded is None:
             return ()
         write_certificates(self.bounded, self.options)
+        write_pictures(self.bounded, self.options)
         return Judging(self.bounded, measured, reports).verdicts()
 
     def _unstable(self) -> list[str]:

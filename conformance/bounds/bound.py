@@ -6,19 +6,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
 from conformance.bounds.certificate import Bound, Certificate, Cost, Input, Precondition
 from conformance.bounds.check.confirm import Confirmation, confirm
 from conformance.bounds.check.replaying.replay import Runner
-from conformance.bounds.prove.outcome import LoopBound, Obstacle
+from conformance.bounds.parts import FunctionBound, function_bounds
+from conformance.bounds.prove.outcome import Attempt, LoopBound, Obstacle
 from conformance.bounds.prove.prover import Prover
 from conformance.bounds.prove.solver import STEPS
 from conformance.gas.records import GasModel
 from conformance.wasm.module import Module
 from conformance.wasm.rewrite.errors import CannotRewriteError
+from conformance.wasm.source_lines import source_lines
 
 Kind = Literal["exact", "proved", "unknown"]
 Independence = Literal["proved", "refuted", "unknown"]
@@ -76,6 +78,8 @@ class BoundReport:
     seconds: dict[str, float] = field(default_factory=dict)
     """By part; no part of an answer."""
     scripts: dict[str, str] = field(default_factory=dict)
+    parts: tuple[FunctionBound, ...] = ()
+    """Without a certificate: functions whose own bounds the checker confirmed."""
 
     @property
     def pages(self) -> int | None:
@@ -87,9 +91,10 @@ class BoundReport:
     @property
     def assumptions(self) -> tuple[str, ...]:
         """
-        What the bounds rest on beside module and precondition.
+        What the bounds rest on beside module, ranges of arguments and memory.
         """
-        return self.certificate.assumptions if self.certificate else ()
+        stated = self.certificate.assumptions if self.certificate else ()
+        return (*self.precondition.assume, *stated)
 
     def functions(self, model: str) -> tuple[tuple[str, int, Cost], ...]:
         """
@@ -124,13 +129,14 @@ def _quiet(part: str) -> None:
 def bound(
     module: Module, precondition: Precondition, inputs: Sequence[Input],
     models: Sequence[GasModel], runner: Runner, *, budget: Budget | None = None,
-    progress: Progress = _quiet, guided: bool = True, scripts: bool = False,
+    progress: Progress = _quiet, guided: bool = True, scripts: bool = False, parts: bool = False,
 ) -> BoundReport:  # fmt: skip
     """
     Bounds of the calls of a valid *module* that meet *precondition*, under all *models*.
 
     *inputs* suggest candidates, and go into the certificate for the checker to run on *runner*.
-    Where the checker does not confirm, the answer is `unknown`, whatever the proof says.
+    Where the checker does not confirm, the answer is `unknown`, whatever the proof says. With
+    *parts* the functions of such a module that can be bounded by themselves are.
     """
     allowed = budget or Budget()
     began = time.perf_counter()
@@ -157,17 +163,42 @@ def bound(
         ]
     confirmed = confirmation is not None and confirmation.confirmed
     certificate = attempt.certificate if confirmed else None
+    single: tuple[FunctionBound, ...] = ()
+    if parts and certificate is None:
+        progress("functions by themselves")
+        began = time.perf_counter()
+        known = attempt.parts or (attempt.certificate.summaries if attempt.certificate else ())
+        single = function_bounds(module, known, models)
+        seconds["functions"] = time.perf_counter() - began
+    placed, loops = _placed(module, obstacles, attempt)
     return BoundReport(
         module=module.sha256,
         precondition=precondition,
         gas=tuple(_answer(model, certificate, confirmation, inputs) for model in models),
         certificate=certificate,
         confirmation=confirmation,
-        obstacles=tuple(obstacles),
-        loops=attempt.loops,
+        obstacles=placed,
+        loops=loops,
         questions=attempt.questions,
         seconds=seconds,
         scripts=attempt.scripts,
+        parts=single,
+    )
+
+
+def _placed(
+    module: Module, obstacles: Sequence[Obstacle], attempt: Attempt
+) -> tuple[tuple[Obstacle, ...], tuple[LoopBound, ...]]:
+    """
+    Obstacles and loops with their source lines, and loops with the names of their functions.
+    """
+    lines = source_lines(module)
+    return (
+        tuple(replace(item, line=lines.at(item.offset)) for item in obstacles),
+        tuple(
+            replace(loop, title=module.function_name(loop.function), line=lines.at(loop.offset))
+            for loop in attempt.loops
+        ),
     )
 
 

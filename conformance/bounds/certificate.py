@@ -272,6 +272,8 @@ class Summary(Struct, frozen=True, forbid_unknown_fields=True):
     floats: bool = False
     """Follow floats by the theory of floating point; otherwise they are unknown bits."""
     recursion: Recursion | None = None
+    title: str = ""
+    """What the module calls the function, for people: nothing rests on it."""
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True):

@@ -218,6 +218,12 @@ class Parts:
         name = self._function_names.get(index)
         return f"function {index} ({name})" if name else f"function {index}"
 
+    def function_title(self, index: int) -> str:
+        """
+        The bare name of a function, from the name section, import or export; empty without one.
+        """
+        return self._function_names.get(index, "")
+
     # ------------------------------------------------------------------------------- memory
 
     @property

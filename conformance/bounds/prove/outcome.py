@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from conformance.bounds.certificate import Certificate
+from conformance.bounds.certificate import Certificate, Summary
 
 ReasonClass = Literal[
     "no decreasing measure",
@@ -62,6 +62,10 @@ class LoopBound:
     least: str
     """Repetitions per entry, as a rational number; empty where nothing but 0 was proved."""
     most: str
+    title: str = ""
+    """Name of the function."""
+    line: str = ""
+    """Source line, where the module tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +81,8 @@ class Attempt:
     """Put to the solver."""
     scripts: dict[str, str] = field(default_factory=dict)
     """Obligations as SMT-LIB by file name, where they were asked for."""
+    parts: tuple[Summary, ...] = ()
+    """
+    Without a certificate: functions all loops of which have facts, as all their callees have; none
+    of it is confirmed.
+    """

@@ -15,6 +15,7 @@ from conformance.bounds.expressions import Scope, read_formula
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
 from conformance.bounds.prove.houdini import bury, settle
+from conformance.bounds.prove.limits import too_large
 from conformance.bounds.prove.minimise import minimise
 from conformance.bounds.prove.obligations import Fact
 from conformance.bounds.prove.observe import Observed, observe
@@ -28,7 +29,7 @@ from conformance.bounds.prove.stack import most_pages, shadow_stack
 from conformance.bounds.prove.subject import RETURN, Subject, open_subject
 from conformance.bounds.prove.terms import Term, Terms
 from conformance.bounds.prove.walks import walks
-from conformance.bounds.prove.writing import write
+from conformance.bounds.prove.writing import all_ranked, write, write_complete
 from conformance.gas.records import GasModel
 from conformance.wasm.calls import call_graph
 from conformance.wasm.module import Module
@@ -63,11 +64,17 @@ class Prover:
         """
         Try without knowledge of constants in memory, then with it where a loop needs it.
         """
+        large = tuple(
+            self._at("not modelled", f, at, sentence)
+            for f, at, sentence in too_large(self.module, self._entry)
+        )
+        if large:
+            return Attempt(None, large)
         try:
             image = Image(self.module, self.precondition)
+            obstacles = tuple(self._outside(image))
         except RefusedError as error:
             return self._refused(error.refusal.sentence)
-        obstacles = tuple(self._outside(image))
         if obstacles:
             return Attempt(None, obstacles)
         observed = Observed()
@@ -140,6 +147,7 @@ class Prover:
         solver = Solver(terms, self.steps, self.stop)
         ranking: dict[int, dict[int, list[Fact]]] = {}
         obstacles: list[Obstacle] = []
+        shadow, settled = None, False
         try:
             self._suppose(subject, observed)
             if solver.proves(self._given(subject), terms.false):
@@ -148,44 +156,70 @@ class Prover:
                 return Attempt(None, found, (), solver.questions)
             self.progress("invariants")
             settle(subject, solver)
+            settled = True
             bury(subject, solver)
-            walked = walks(subject, constants)
-            for function, proof in subject.functions.items():
-                ranker = Ranker(
-                    subject, solver, proof, walks=[w for w in walked if w.function == function]
-                )
-                ranking[function] = {}
-                for loop in proof.layout.cuts[1:]:
-                    if not ranker.back_edges(loop):
-                        continue
-                    self.progress(f"loop at instruction {loop} of function {function}")
-                    facts = ranker.facts(loop)
-                    if facts:
-                        ranking[function][loop] = facts
-                    else:
-                        obstacles.append(self._no_measure(ranker, function, loop))
+            self._rank(subject, solver, constants, ranking, obstacles)
             obstacles += self._recursive(subject, solver)
-            loops = tuple(self._loops(ranking))
             if obstacles:
-                return Attempt(None, tuple(obstacles), loops, solver.questions)
+                return self._partly(subject, solver, ranking, obstacles)
             shadow = shadow_stack(subject, solver)
             if self.precondition.fresh:
                 subject.most_pages = most_pages(subject, solver)
             self.progress("fewest hypotheses")
             minimise(subject, solver, ranking, constants, shadow)
         except StoppedError:
-            sentence = "it was stopped before every loop was bounded"
-            obstacles.append(self._at("stopped", self._entry, ENTRY, sentence))
-            return Attempt(None, tuple(obstacles), tuple(self._loops(ranking)), solver.questions)
+            if not settled:
+                # What is only supposed so far proves nothing.
+                subject.holds.clear()
+            # With tables of constants the checker can take hours over what nothing rests on.
+            if obstacles or constants.spans or not all_ranked(subject, ranking):
+                sentence = "it was stopped before all that a bound needs was proved"
+                obstacles.append(self._at("stopped", self._entry, ENTRY, sentence))
+                return self._partly(subject, solver, ranking, obstacles)
         self.progress("prices")
         certificate, missing = write(
             subject, ranking, self.models, self.precondition, self.inputs, constants, shadow
         )
-        scripts = {}
+        scripts, loops = {}, tuple(self._loops(ranking))
         if self.scripts and certificate is not None:
             scripts = dict(export(subject, solver, ranking, constants, shadow))
         obstacles += [self._at("not modelled", f, at, sentence) for f, at, sentence in missing]
+        if certificate is None:
+            return self._partly(subject, solver, ranking, obstacles)
         return Attempt(certificate, tuple(obstacles), loops, solver.questions, scripts)
+
+    def _rank(
+        self, subject: Subject, solver: Solver, constants: Constants,
+        ranking: dict[int, dict[int, list[Fact]]], obstacles: list[Obstacle],
+    ) -> None:  # fmt: skip
+        """
+        Facts of all loops that go back, into *ranking*; *obstacles* where there are none.
+        """
+        walked = walks(subject, constants)
+        for function, proof in subject.functions.items():
+            own = [walk for walk in walked if walk.function == function]
+            ranker = Ranker(subject, solver, proof, walks=own)
+            ranking[function] = {}
+            for loop in proof.layout.cuts[1:]:
+                if not ranker.back_edges(loop):
+                    continue
+                self.progress(f"loop at instruction {loop} of function {function}")
+                facts = ranker.facts(loop)
+                if facts:
+                    ranking[function][loop] = facts
+                else:
+                    obstacles.append(self._no_measure(ranker, function, loop))
+
+    def _partly(
+        self, subject: Subject, solver: Solver, ranking: dict[int, dict[int, list[Fact]]],
+        obstacles: Sequence[Obstacle],
+    ) -> Attempt:  # fmt: skip
+        """
+        The end of an attempt without a certificate: what is proved of loops and functions.
+        """
+        parts = write_complete(subject, ranking, self.models, self.precondition)
+        loops = tuple(self._loops(ranking))
+        return Attempt(None, tuple(obstacles), loops, solver.questions, {}, parts)
 
     def _recursive(self, subject: Subject, solver: Solver) -> list[Obstacle]:
         """

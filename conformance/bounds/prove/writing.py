@@ -88,6 +88,32 @@ class Writer:
             summaries.append(summary)
         return self._assembled(summaries, order)
 
+    def complete(self) -> tuple[Summary, ...]:
+        """
+        Summaries of the functions that have a cost, and all whose callees have one.
+        """
+        module, found = self.subject.image.module, dict[int, Summary]()
+        graph = call_graph(module)
+        for function in (f for group in graph.order for f in group):
+            proof = self.subject.functions.get(function)
+            called = set(graph.callees(function)) - {function}
+            if proof is None or called - found.keys() or not self.ranked(proof):
+                continue
+            if function in graph.callees(function) and function not in self.subject.potentials:
+                continue
+            summary = self._summary(proof)
+            if summary is not None:
+                found[function] = summary
+        return tuple(found.values())
+
+    def ranked(self, proof: FunctionProof) -> bool:
+        """
+        Whether each loop that goes back has facts.
+        """
+        cuts = proof.layout.cuts[1:]
+        back = {e[1] - 1 for e in proof.layout.edges if e[1] - 1 in cuts and e[0] != e[1] - 1}
+        return back <= self.ranking.get(proof.function, {}).keys()
+
     def _assembled(self, summaries: Sequence[Summary], order: Sequence[int]) -> Certificate:
         subject, module = self.subject, self.subject.image.module
         depth, words = self.stack(order)
@@ -189,6 +215,7 @@ class Writer:
             ensures=tuple(t for t in promised if t is not None),
             recursion=self._recursion(proof),
             reads=reads,
+            title=self.subject.image.module.function_title(proof.function),
         )
 
     def _recursion(self, proof: FunctionProof) -> Recursion | None:
@@ -340,3 +367,25 @@ def write(
     """
     writer = Writer(subject, ranking, models, precondition, inputs, constants, shadow)
     return writer.certificate(), writer.missing
+
+
+def write_complete(
+    subject: Subject, ranking: Mapping[int, Mapping[int, Sequence[Fact]]],
+    models: Sequence[GasModel], precondition: Precondition,
+) -> tuple[Summary, ...]:  # fmt: skip
+    """
+    Summaries of functions of which all is proved, where it is not of the whole call.
+    """
+    return Writer(subject, ranking, models, precondition, (), Constants()).complete()
+
+
+def all_ranked(subject: Subject, ranking: Mapping[int, Mapping[int, Sequence[Fact]]]) -> bool:
+    """
+    Whether every loop has facts, and every function that calls itself a potential.
+    """
+    writer = Writer(subject, ranking, (), subject.image.precondition, (), Constants())
+    recursive = {f for group in call_graph(subject.image.module).recursive for f in group}
+    return all(
+        writer.ranked(proof) and (function not in recursive or function in subject.potentials)
+        for function, proof in subject.functions.items()
+    )
