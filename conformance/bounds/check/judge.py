@@ -13,14 +13,19 @@ from conformance.bounds.check.costs import Costs, groups, recursive, stack
 from conformance.bounds.check.facts import Plan
 from conformance.bounds.check.refusals import UNANSWERED, Reason, Refusal, RefusedError
 from conformance.bounds.check.semantics.execution import Region
-from conformance.bounds.check.semantics.form import check_precondition, check_shadow, check_sizes
+from conformance.bounds.check.semantics.form import (
+    check_contract,
+    check_precondition,
+    check_shadow,
+    check_sizes,
+)
 from conformance.bounds.check.semantics.layout import WIDTH
 from conformance.bounds.check.semantics.subject import Subject
 from conformance.bounds.check.semantics.terms import Terms
 from conformance.bounds.check.solving import RESOURCES, Solving
 from conformance.bounds.check.summaries import Findings, Proof
 from conformance.gas.errors import RefusedOperatorError, UnknownGasModelError
-from conformance.gas.load import gas_model
+from conformance.gas.load import meter
 from conformance.gas.records import GasModel
 from conformance.wasm.limits import MOST_PAGES
 from conformance.wasm.module import Module
@@ -88,6 +93,7 @@ def _judge(
         sentence = f"the certificate is about module {certificate.module}, not {module.sha256}"
         raise RefusedError("other-module", sentence)
     check_sizes(certificate)
+    check_contract(certificate)
     subject = Subject(module, certificate)
     verdict.refusals += [*check_precondition(subject), *check_shadow(subject)]
     if verdict.refusals:
@@ -114,7 +120,7 @@ def _judge(
     verdict.obligations, verdict.queries = findings.obligations, solving.queries
     verdict.summaries = len(names)
     began = time.perf_counter()
-    models = [gas_model(name) for name in certificate.models]
+    models = [meter(name) for name in certificate.models]
     for number, model in enumerate(models):
         costs = Costs(subject, model, number, group_of, loops)
         for done, name in enumerate(names):
@@ -135,6 +141,9 @@ def assumptions(certificate: Certificate) -> tuple[str, ...]:
     What the verdict rests on beside the module and the precondition.
     """
     found = [f"host {host.key} keeps its contract" for host in certificate.hosts]
+    if certificate.contract is not None:
+        text = certificate.contract
+        found = [f"the host keeps the contract {text.id}, SHA-256 {text.sha256}"]
     most = certificate.precondition.most_pages
     if most < MOST_PAGES:
         found.append(f"the host refuses memory beyond {most} pages")

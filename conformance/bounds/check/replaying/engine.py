@@ -17,6 +17,7 @@ from conformance.bounds.check.refusals import RefusedError
 from conformance.wasm.decode import decode
 from runners.blocks import CaseBlock
 from runners.held import HeldInstance, InstanceRefusedError
+from runners.hosts.host import HostMaker
 from runners.pool import Pool, WorkerLostError
 from runners.records import Budget, Call, Level, Slot
 from runners.status import Status
@@ -53,10 +54,13 @@ class Engine:
 
     @contextmanager
     def __call__(
-        self, binary: bytes, entry: str, given: Input, watched: Sequence[str]
-    ) -> Iterator[EngineRun]:
+        self, binary: bytes, entry: str, given: Input, watched: Sequence[str],
+        host: HostMaker | None = None,
+    ) -> Iterator[EngineRun]:  # fmt: skip
         """
         Call *entry* once on a fresh instance; RefusedError where the engine does not do it.
+
+        *host* answers what the module imports.
         """
         digest = hashlib.sha256(binary).hexdigest()
         self.pool.add_module(digest, binary)
@@ -77,7 +81,7 @@ class Engine:
         budget = Budget(_DEADLINE_MS, None, self.pages)
         try:
             with HeldInstance(self.pool, 0, digest, call, name="replay", budget=budget,
-                              level=Level.STATE) as held:  # fmt: skip
+                              level=Level.STATE, host=host) as held:  # fmt: skip
                 for written in given.memory:
                     held.poke(written.address, bytes.fromhex(written.data))
                 row = np.array(given.arguments, np.uint64).view(np.uint8)

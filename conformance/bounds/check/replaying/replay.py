@@ -16,12 +16,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from conformance.bounds.certificate import ENTRY, Input, Summary, Values
-from conformance.bounds.check.refusals import NotModelledError, Refusal, RefusedError
+from conformance.bounds.check.refusals import Refusal, RefusedError
 from conformance.bounds.check.replaying.columns import Columns
+from conformance.bounds.check.replaying.host import ContractHosts, ways
 from conformance.bounds.check.semantics.image import PAGE_BYTES
 from conformance.bounds.check.semantics.subject import Subject
 from conformance.bounds.expressions import State, evaluate
-from conformance.gas.load import gas_model
+from conformance.gas.load import meter
 from conformance.gas.metering import metered
 from conformance.wasm.limits import MOST_PAGES
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
@@ -53,8 +54,11 @@ class Run(Protocol):
         """
 
 
-Runner = Callable[[bytes, str, Input, Sequence[str]], "Any"]
-"""Module, entry, input, exported i64 globals to read -> context manager that gives a Run."""
+Runner = Callable[..., "Any"]
+"""
+Module, entry, input, exported i64 globals to read, and for a module with imports `host`, which
+answers them -> context manager that gives a Run.
+"""
 
 
 @dataclass(slots=True)
@@ -86,16 +90,16 @@ def replay(subject: Subject, runner: Runner, *, seed: int = 0) -> Replay:
     found = Replay()
     if not subject.certificate.inputs:
         raise RefusedError("replay", "the certificate has no input to run")
-    if any(item.kind == "function" for item in subject.module.imports):
-        raise NotModelledError("the replay of a module with imports", "import section")
     index = subject.certificate.stack.shadow_global
     if index is not None and index >= len(subject.module.global_types):
         raise RefusedError("form", f"there is no global {index}")
     watch = _Watch(subject, found, runner, random.Random(seed))  # noqa: S311 - a sample, not a secret
     for number, given in enumerate(subject.certificate.inputs):
         check_input(subject, given, number)
-        watch.cuts(given, number)
-        watch.gas(given, number)
+        for host in ways(subject.image, subject.certificate.hosts, seed + number):
+            watch.host = host
+            watch.cuts(given, number)
+            watch.gas(given, number)
     return found
 
 
@@ -155,6 +159,17 @@ class _Watch:
     found: Replay
     runner: Runner
     random: random.Random
+    host: ContractHosts | None = None
+    """Answers the imports of the runs of now."""
+
+    def run(self, binary: bytes, entry: str, given: Input, watched: Sequence[str]) -> Any:
+        """
+        One call, as the runner makes it.
+        """
+        self.found.runs += 1
+        if self.host is None:
+            return self.runner(binary, entry, given, watched)
+        return self.runner(binary, entry, given, watched, host=self.host)
 
     def cuts(self, given: Input, number: int) -> None:
         """
@@ -201,8 +216,7 @@ class _Watch:
         (Point, values) of each row in a window, and how often points were reached in all.
         """
         entry = self.subject.certificate.precondition.entry
-        with self.runner(made.binary, entry, given, (HITS,)) as run:
-            self.found.runs += 1
+        with self.run(made.binary, entry, given, (HITS,)) as run:
             hits = run.globals[HITS]
             sizes = [HEAD_WORDS + len(point.words) for point in made.checkpoints]
             size = min(made.size_bytes, hits * 8 * max(sizes))
@@ -327,11 +341,11 @@ class _Watch:
         """
         precondition = self.subject.certificate.precondition
         for bound in self.subject.certificate.bounds:
-            made = metered(self.subject.module, gas_model(bound.model), (precondition.entry,))
+            made = metered(self.subject.module, meter(bound.model), (precondition.entry,))
             door = made.entries[precondition.entry]
-            with self.runner(made.binary, door, given, made.counters) as run:
-                self.found.runs += 1
+            with self.run(made.binary, door, given, made.counters) as run:
                 gas = sum(run.globals[name] for name in made.counters)
+                gas += 0 if self.host is None else self.host.billed(bound.model)
                 returned = run.returned
             self.found.measured.setdefault(bound.model, []).append(gas)
             low, high = (bound.lo, bound.hi) if returned else (bound.any_lo, bound.any_hi)

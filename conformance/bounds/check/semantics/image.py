@@ -4,13 +4,14 @@ What the module itself fixes: initial memory and globals, what each function can
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final, cast
 
 from conformance.bounds.certificate import Precondition
 from conformance.bounds.check.refusals import NotModelledError
 from conformance.bounds.check.semantics.layout import WIDTH, Layout, lay_out
+from conformance.bounds.host_records import HostContract
 from conformance.wasm.items import Expression
 from conformance.wasm.module import Module
 
@@ -23,12 +24,18 @@ class Image:
     A module and the state in which the entry is called.
     """
 
-    def __init__(self, module: Module, precondition: Precondition) -> None:
+    def __init__(
+        self, module: Module, precondition: Precondition, hosts: Sequence[HostContract] = ()
+    ) -> None:
         """
         Read segments and globals; NotModelledError for what the host would have to supply.
+
+        What functions do through the host is as its contracts *hosts* say.
         """
         self.module = module
         self.precondition = precondition
+        self.hosts = tuple(hosts)
+        self._hosts = {host.key: host for host in hosts}
         if module.start is not None:
             raise NotModelledError("a start function", "start section")
         for item in module.imports:
@@ -126,15 +133,47 @@ class Image:
 
     def called(self, function: int) -> Iterator[int]:
         """
-        Functions that one function's body can call, indirectly too.
+        Functions that one function's body can call, indirectly and by way of the host too.
         """
         for at in self.layout(function).code:
             first: Any = at.immediates[0] if at.immediates else None
             if at.opcode.name == "call":
                 yield first
+                yield from self.reentered(first)
             elif at.opcode.name == "call_indirect":
                 table: Any = at.immediates[1]
-                yield from (target for _, target in self.targets(table, first))
+                for _, target in self.targets(table, first):
+                    yield target
+                    yield from self.reentered(target)
+
+    @cached_property
+    def imported(self) -> tuple[str, ...]:
+        """
+        `module.name` of each imported function.
+        """
+        return tuple(item.key for item in self.module.imports if item.kind == "function")
+
+    def host(self, function: int) -> HostContract | None:
+        """
+        The contract of an imported function; None for one without, and for the module's own.
+        """
+        if function >= self.module.imported_functions:
+            return None
+        return self._hosts.get(self.imported[function])
+
+    def reentered(self, function: int) -> Iterator[int]:
+        """
+        Functions that the host can call while it is called as *function*.
+        """
+        host = self.host(function)
+        for item in () if host is None else host.reenters:
+            export = self.module.exported(item.export)
+            if export is None or export.kind != "function":
+                # What is not exported cannot be called.
+                continue
+            if export.index < self.module.imported_functions:
+                raise NotModelledError("a host that calls a host", item.export)
+            yield export.index
 
     def reachable(self, function: int) -> frozenset[int]:
         """
@@ -159,6 +198,9 @@ class Image:
                     if at.opcode.name == "global.set":
                         written.add(cast("int", at.immediates[0]))
                     grows = grows or at.opcode.name == _GROWING
+                for callee in self.called(member):
+                    host = self.host(callee)
+                    grows = grows or (host is not None and host.grows > 0)
             self._effects[function] = (frozenset(written), grows)
         return self._effects[function]
 
