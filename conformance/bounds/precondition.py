@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from conformance.bounds.certificate import Bytes, HostBytes, Input, Precondition, Range
+from conformance.bounds.contract import Contract
 from conformance.manifest.calls import UnknownEntryError
 from conformance.manifest.records import Domain, Manifest, ScalarCall, Tensor
 from conformance.wasm.module import Module
@@ -40,7 +41,10 @@ class Stated:
     inputs: tuple[Input, ...]
 
 
-def state(manifest: Manifest, module: Module, entry: str = "", seed: int = 0) -> Stated:
+def state(
+    manifest: Manifest, module: Module, entry: str = "", seed: int = 0,
+    contract: Contract | None = None,
+) -> Stated:  # fmt: skip
     """
     The precondition of one entry of a manifest, on an instance as instantiation leaves it.
 
@@ -48,7 +52,7 @@ def state(manifest: Manifest, module: Module, entry: str = "", seed: int = 0) ->
     CannotStateError, or UnknownEntryError for an *entry* that the manifest does not call.
     """
     run = manifest.run
-    pages = run.memory_pages if grows(module) else ALL_PAGES
+    pages = run.memory_pages if grows(module, contract) else ALL_PAGES
     if run.initialize:
         names = ", ".join(run.initialize)
         message = f"the manifest initializes by calling {names}: a bound speaks of fresh instances"
@@ -63,22 +67,24 @@ def state(manifest: Manifest, module: Module, entry: str = "", seed: int = 0) ->
     return _scalar(found[0], module, seed, pages)
 
 
-def grows(module: Module) -> bool:
+def grows(module: Module, contract: Contract | None = None) -> bool:
     """
-    Whether any instruction can grow memory.
+    Whether any instruction can grow memory, or a host under its contract.
     """
-    return "memory.grow" in module.operators
+    by_host = contract is not None and any(item.grows for item in contract.imports)
+    return by_host or "memory.grow" in module.operators
 
 
 def state_bare(
-    module: Module, entry: str, arguments: tuple[Range, ...] = (), pages: int = 512
-) -> Stated:
+    module: Module, entry: str, arguments: tuple[Range, ...] = (), pages: int = 512,
+    contract: Contract | None = None,
+) -> Stated:  # fmt: skip
     """
     A call without a manifest: *arguments* in their ranges, or any where none are given.
 
     A module that grows memory is refused more than *pages*.
     """
-    pages = pages if grows(module) else ALL_PAGES
+    pages = pages if grows(module, contract) else ALL_PAGES
     export = module.exported(entry)
     if export is None or export.kind != "function":
         message = f"no function {entry!r} is exported"
