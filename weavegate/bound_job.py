@@ -24,20 +24,23 @@ from conformance.bounds.certificate import (
     write_certificate,
 )
 from conformance.bounds.check.replaying.engine import Engine
+from conformance.bounds.contract import Contract
 from conformance.bounds.precondition import CannotStateError, Stated, grows, state, state_bare
 from conformance.bounds.taint import NoTaintRunError
 from conformance.bounds.taint_run import TaintResult, taint_run
 from conformance.gas.errors import RefusedOperatorError
-from conformance.gas.load import gas_model, newest
+from conformance.gas.load import HOST_PART, gas_model, newest
 from conformance.gas.records import GasModel
 from conformance.manifest.calls import build_call
 from conformance.manifest.locate import locate
 from conformance.manifest.read import read_manifest
+from conformance.manifest.records import Manifest
 from conformance.wasm.module import Module
 from runners.catalog import Catalog
 from runners.cell import CellLimits
 from runners.environments import Environments
 from runners.pool import Pool
+from weavegate.bound_contract import Kept, contract_of, hold, named_contract
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import choose
 from weavegate.subject import read_module
@@ -63,6 +66,7 @@ class Asked:
     chain: str | None = None
     loading: Loading = "unpinned"
     message_bytes: int = 0
+    contract: str | None = None
     max_sdk_gas: int | None = None
     budget: int | None = None
     engine: str = "wasmtime"
@@ -96,6 +100,8 @@ class BoundDone:
     fits: tuple[Fit, ...] = ()
     moved: tuple[Moved, ...] | None = None
     interrupted: bool = False
+    kept: Kept | None = None
+    """What the manifest's own host showed of the contract, where it was asked."""
     taints: tuple[TaintResult, ...] = ()
     """Taint runs, where the proof leaves open whether gas depends on the input."""
     written: tuple[str, ...] = field(default=())
@@ -107,7 +113,7 @@ class BoundDone:
         """
         if self.interrupted:
             return Exit.INTERRUPTED
-        if any(fit.answer == "exceeds" for fit in self.fits):
+        if any(fit.answer == "exceeds" for fit in self.fits) or (self.kept and self.kept.broken):
             return Exit.FINDINGS
         asked_unknown = self.fits and self.fits[0].answer == "unknown"
         if asked_unknown or any(answer.bound is None for answer in self.report.gas):
@@ -138,18 +144,27 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
         raise WeavegateError(sentence, Exit.USAGE)
     models = asked_models(asked.models, chain)
     before = None if asked.against is None else _certificate(asked.against)
-    stated = _state(asked, located.manifest_path, module)
+    manifest = None if located.manifest_path is None else read_manifest(located.manifest_path)
+    named = asked.contract or contract_of(manifest)
+    contract = None if named is None else named_contract(named)
+    stated = _state(asked, manifest, module, contract)
     catalog = Catalog.load()
     (node,) = choose([asked.engine], "fresh", catalog, Environments(catalog))
     pages = module.memory_limits[0] if module.memory_limits else 0
     limits = CellLimits(data_mib=2048 + (pages + _WINDOW_PAGES) // 16)
     with Pool([(node.node, node.launch)], limits=limits) as pool, _stopping(asked) as stopped:
+        engine = Engine(pool, pages + _WINDOW_PAGES)
         report = bound(
-            module, stated.precondition, stated.inputs, models,
-            Engine(pool, pages + _WINDOW_PAGES),
+            module, stated.precondition, stated.inputs, models, engine,
             budget=Budget(stop=stopped), progress=tell, scripts=asked.smt is not None,
+            contract=contract,
         )  # fmt: skip
-        taints = tuple(_taints(asked, located.manifest_path, module, stated, report, pool, models))
+        kept = None
+        if report.certificate is not None and manifest is not None and not asked.arguments:
+            kept = hold(
+                report.certificate, manifest, module, engine, stated.inputs, asked.seed
+            )  # fmt: skip
+        taints = tuple(_taints(asked, manifest, module, stated, report, pool, models))
     names = {
         summary.name: module.function_name(summary.function)
         for summary in (report.certificate.summaries if report.certificate else ())
@@ -158,7 +173,7 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
     return BoundDone(
         report, names, chain, gas, found,
         None if before is None else tuple(_moved(before, report)),
-        stopped.interrupted, taints, tuple(_write(asked, report)),
+        stopped.interrupted, kept, taints, tuple(_write(asked, report)),
     )  # fmt: skip
 
 
@@ -179,14 +194,16 @@ def asked_models(names: Sequence[str], chain: Chain | None) -> list[GasModel]:
     return models or [newest()]
 
 
-def _state(asked: Asked, manifest_path: Path | None, module: Module) -> Stated:
-    if manifest_path is not None and not asked.arguments:
-        return state(read_manifest(manifest_path), module, asked.entry, asked.seed)
+def _state(
+    asked: Asked, manifest: Manifest | None, module: Module, contract: Contract | None
+) -> Stated:
+    if manifest is not None and not asked.arguments:
+        return state(manifest, module, asked.entry, asked.seed, contract)
     if not asked.entry:
         sentence = "there is no manifest: name an exported function with --entry"
         raise WeavegateError(sentence, Exit.USAGE)
     ranges = tuple(_range(text) for text in asked.arguments)
-    return state_bare(module, asked.entry, ranges)
+    return state_bare(module, asked.entry, ranges, contract=contract)
 
 
 def _range(text: str) -> Range:
@@ -268,19 +285,20 @@ def _progress(errors: Console) -> Any:
 
 
 def _taints(
-    asked: Asked, manifest_path: Path | None, module: Module, stated: Stated,
+    asked: Asked, manifest: Manifest | None, module: Module, stated: Stated,
     report: BoundReport, pool: Pool, models: Sequence[GasModel],
 ) -> Iterator[TaintResult]:  # fmt: skip
     """
     One taint run for each model under which independence is neither proved nor refuted.
     """
     unsettled = {answer.model for answer in report.gas if answer.independence == "unknown"}
-    if manifest_path is None or asked.arguments or not unsettled or not stated.inputs:
+    unsettled -= {answer.model for answer in report.gas if answer.model.startswith(HOST_PART)}
+    if manifest is None or asked.arguments or not unsettled or not stated.inputs:
         return
     exports = [export.name for export in module.exports if export.kind == "memory"]
     entry = stated.precondition.entry
     call = build_call(
-        read_manifest(manifest_path), (), exports[0] if exports else None,
+        manifest, (), exports[0] if exports else None,
         grows=grows(module), entry=entry,
     )  # fmt: skip
     given = stated.inputs[-1]

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from conformance.admission.fitting import OUTSIDE
 from conformance.bounds.bound import GasAnswer
+from conformance.bounds.certificate import Certificate
 from conformance.bounds.prove.outcome import Obstacle
 from conformance.bounds.taint_run import TaintResult
 from reports.escapes import shortened
@@ -33,17 +34,10 @@ def print_bound(console: Output, done: BoundDone) -> None:
         console.say(_independence(answer))
     for taint in done.taints:
         console.say(_taint(taint))
+    for sentence in () if done.kept is None else (done.kept.sentence(), *done.kept.broken):
+        console.say(shortened(sentence, 300))
     if report.certificate is not None:
-        stack = report.certificate.stack
-        console.say(
-            f"memory: at most {report.certificate.pages} pages; stack: at most {stack.depth}"
-            f" activations, {stack.frame_words} words of frames"
-        )
-        if stack.shadow_global is not None:
-            console.say(
-                f"stack in linear memory: global {stack.shadow_global} never below"
-                f" {stack.shadow_lowest}"
-            )
+        _memory(console, report.certificate)
         _functions(console, done)
     if report.loops:
         _loops(console, done)
@@ -56,6 +50,19 @@ def print_bound(console: Output, done: BoundDone) -> None:
     parts = ", ".join(f"{name} {value:.2f} s" for name, value in report.seconds.items())
     checked = report.confirmation.verdict.obligations if report.confirmation else 0
     console.say(f"{report.questions} questions to z3, {checked} obligations checked ({parts})")
+
+
+def _memory(console: Output, certificate: Certificate) -> None:
+    stack = certificate.stack
+    console.say(
+        f"memory: at most {certificate.pages} pages; stack: at most {stack.depth}"
+        f" activations, {stack.frame_words} words of frames"
+    )
+    if stack.shadow_global is not None:
+        console.say(
+            f"stack in linear memory: global {stack.shadow_global} never below"
+            f" {stack.shadow_lowest}"
+        )
 
 
 def _seen(answer: GasAnswer) -> str:
@@ -178,6 +185,13 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
              "decisions": len(t.decisions)}
             for t in done.taints
         ],
+        "contract": None
+        if certificate is None or certificate.contract is None
+        else {"id": certificate.contract.id, "sha256": certificate.contract.sha256},
+        "host": None
+        if done.kept is None
+        else {"kept": not done.kept.broken, "broken": list(done.kept.broken),
+              "calls": done.kept.calls, "unasked": list(done.kept.unasked)},
         "pages": report.pages,
         "stack": None
         if certificate is None

@@ -211,7 +211,9 @@ def host_meters(
         missing = contract.unpriced(keys, model)
         if missing:
             names = ", ".join(missing)
-            unpriced[part.id] = f"contract {contract.text.id} gives no gas of {names} under {model.id}"
+            unpriced[part.id] = (
+                f"contract {contract.text.id} gives no gas of {names} under {model.id}"
+            )
         else:
             asked.append(part)
     return asked, unpriced

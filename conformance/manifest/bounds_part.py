@@ -19,7 +19,7 @@ _LOADINGS: Final = ("unpinned", "pinned", "seen")
 _CHAIN_KEYS: Final = ("name", "file", "loading", "message_bytes", "max_sdk_gas")
 
 
-def read_bounds(top: Section) -> BoundsPart | None:
+def read_bounds(top: Section, folder: str) -> BoundsPart | None:
     """
     `[bounds]`, or None where there is none; raises BadManifestError.
     """
@@ -42,6 +42,7 @@ def read_bounds(top: Section) -> BoundsPart | None:
         max_depth=_most(section, "max_depth", _MOST_WORDS),
         max_frame_words=_most(section, "max_frame_words", _MOST_WORDS),
         independent=section.boolean("independent", default=False),
+        contract=_contract(section, folder),
     )
 
 
@@ -68,6 +69,18 @@ def read_chain_part(top: Section, folder: str) -> ChainPart | None:
         message_bytes=section.integer("message_bytes", 0, _MOST, 0),
         max_sdk_gas=_most(section, "max_sdk_gas", _MOST),
     )
+
+
+def _contract(section: Section, folder: str) -> str:
+    """
+    A file that ends in .toml, or the name of a shipped contract.
+    """
+    if not section.text("contract", "").endswith(".toml"):
+        return section.text("contract", "")
+    file = section.file("contract")
+    if not (Path(folder) / file).is_file():
+        raise section.refusal("contract", f"`contract`: there is no file {Path(folder) / file}")
+    return file
 
 
 def _model(section: Section, keys: tuple[str | int, ...], text: str) -> str:

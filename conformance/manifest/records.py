@@ -150,6 +150,8 @@ class BoundsPart(Struct, frozen=True, kw_only=True):
     """Most words of locals and operands of all activations at once."""
     independent: bool = False
     """Whether every input must cost the same gas."""
+    contract: str = ""
+    """What is assumed of the host: a contract file in the manifest's folder, or a shipped one."""
 
 
 class ChainPart(Struct, frozen=True, kw_only=True):
