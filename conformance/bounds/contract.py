@@ -23,7 +23,7 @@ from conformance.bounds.host_records import (
     Written,
 )
 from conformance.gas.load import HOST_PART
-from conformance.gas.records import GasModel, HostTerms
+from conformance.gas.records import GasModel, HostTerms, Linear
 from conformance.manifest.section import MAX_FILE_BYTES, Section, parse_document
 
 _MOST: Final = (1 << 63) - 1
@@ -330,23 +330,27 @@ def _modelled(
     price = terms.functions.get(item.key)
     if price is None or terms.call is None:
         return None
-    base_low = base_high = price + terms.call
+    low = high = price + terms.call
     priced: list[tuple[Length, int]] = []
-    for lengths, linear in (
-        (billing.reads, None if terms.read is None else terms.read.small),
-        (billing.writes, terms.write), (billing.texts, terms.text),
-    ):  # fmt: skip
-        for length in lengths:
-            if linear is None:
-                return None
-            if lengths is billing.reads and terms.read is not None and (
-                length.most is None or length.most > terms.read.largest_small
-            ):  # fmt: skip
-                # Beyond, another price applies, and the bill is not linear any more.
-                return None
-            base_high += linear.base
-            # A region of which the arguments say nothing may not come about at all.
-            base_low += linear.base if length.of else 0
-            priced.append((length, linear.per_unit))
-    low, high, found = _summed(priced, base_low, base_high)
+    rows = [(length, _reading(terms, length)) for length in billing.reads]
+    rows += [(length, terms.write) for length in billing.writes]
+    rows += [(length, terms.text) for length in billing.texts]
+    for length, linear in rows:
+        if linear is None:
+            return None
+        high += linear.base
+        # A region of which the arguments say nothing may not come about at all.
+        low += linear.base if length.of else 0
+        priced.append((length, linear.per_unit))
+    low, high, found = _summed(priced, low, high)
     return HostCost(HOST_PART + model.id, low, high, found)
+
+
+def _reading(terms: HostTerms, length: Length) -> Linear | None:
+    """
+    The price of reading a region, None where no single one applies to all that it may hold.
+    """
+    read = terms.read
+    if read is None or read.small == read.large:
+        return None if read is None else read.small
+    return read.small if length.most is not None and length.most <= read.largest_small else None
