@@ -51,6 +51,10 @@ is not to be had here; 130 interrupted, after what was proved so far is printed.
               show_default=True, help="How the chain finds the code.")  # fmt: skip
 @click.option("--message-bytes", type=click.IntRange(0), default=0, metavar="N",
               help="Most bytes of the message that the chain passes on.")  # fmt: skip
+@click.option("--context-bytes", type=click.IntRange(0), metavar="N",
+              help="Most bytes of each of env and info, as JSON.")  # fmt: skip
+@click.option("--answer-bytes", type=click.IntRange(0), metavar="N",
+              help="Most bytes of the answer that the chain reads.")  # fmt: skip
 @click.option(
     "--contract",
     metavar="NAME|FILE",
@@ -82,6 +86,7 @@ def bound_command(*, as_json: bool, **given: Any) -> None:
       weavegate bound vectors/models/digits-cnn
       weavegate bound MODEL --model cosmwasm-vm@3.0.4 --model wasmtime-fuel@50.0.1
       weavegate bound MODEL --chain juno --max-sdk-gas 3000000
+      weavegate bound CONTRACT.wasm --entry query --chain juno --contract cosmwasm-env
       weavegate bound MODEL --emit bound.json --smt obligations
       weavegate bound MODEL --against bound.json
       weavegate bound matmul.wasm --entry infer --argument 0..48

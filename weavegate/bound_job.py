@@ -7,10 +7,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from rich.console import Console
 
 from conformance.admission.chains import Chain, read_chain
@@ -41,11 +42,14 @@ from runners.cell import CellLimits
 from runners.environments import Environments
 from runners.pool import Pool
 from weavegate.bound_contract import Kept, contract_of, hold, named_contract
+from weavegate.bound_shape import Shape, Sizes, is_contract, shape
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import choose
 from weavegate.subject import read_module
 
 _WINDOW_PAGES: Final = 2048
+_CONTRACT_PAGES: Final = 512
+"""What wasmd grants a contract where the chain file gives no limit of its own."""
 _CHAINS: Final = Path(__file__).resolve().parent.parent / "vectors" / "chains"
 
 
@@ -66,6 +70,9 @@ class Asked:
     chain: str | None = None
     loading: Loading = "unpinned"
     message_bytes: int = 0
+    context_bytes: int | None = None
+    """Of env and info, each."""
+    answer_bytes: int | None = None
     contract: str | None = None
     max_sdk_gas: int | None = None
     budget: int | None = None
@@ -102,6 +109,8 @@ class BoundDone:
     interrupted: bool = False
     kept: Kept | None = None
     """What the manifest's own host showed of the contract, where it was asked."""
+    around: Shape | None = None
+    """What the chain's VM does around the entry."""
     taints: tuple[TaintResult, ...] = ()
     """Taint runs, where the proof leaves open whether gas depends on the input."""
     written: tuple[str, ...] = field(default=())
@@ -148,17 +157,22 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
     named = asked.contract or contract_of(manifest)
     contract = None if named is None else named_contract(named)
     stated = _state(asked, manifest, module, contract)
+    if chain is not None and is_contract(module, stated.precondition.entry):
+        stated = _called_by_vm(stated, chain)
     catalog = Catalog.load()
     (node,) = choose([asked.engine], "fresh", catalog, Environments(catalog))
     pages = module.memory_limits[0] if module.memory_limits else 0
     limits = CellLimits(data_mib=2048 + (pages + _WINDOW_PAGES) // 16)
     with Pool([(node.node, node.launch)], limits=limits) as pool, _stopping(asked) as stopped:
         engine = Engine(pool, pages + _WINDOW_PAGES)
+        budget = Budget(stop=stopped)
         report = bound(
-            module, stated.precondition, stated.inputs, models, engine,
-            budget=Budget(stop=stopped), progress=tell, scripts=asked.smt is not None,
-            contract=contract,
+            module, stated.precondition, stated.inputs, models, engine, budget=budget,
+            progress=tell, scripts=asked.smt is not None, contract=contract,
         )  # fmt: skip
+        around = None
+        if chain is not None and chain.gas_model.value is not None:
+            around = _around(asked, chain, module, stated, engine, budget, tell, contract)
         kept = None
         if report.certificate is not None and manifest is not None and not asked.arguments:
             kept = hold(
@@ -169,11 +183,11 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
         summary.name: module.function_name(summary.function)
         for summary in (report.certificate.summaries if report.certificate else ())
     }
-    found, gas = _fitting(asked, chain, report, len(data))
+    found, gas = _fitting(asked, chain, report, len(data), around)
     return BoundDone(
         report, names, chain, gas, found,
         None if before is None else tuple(_moved(before, report)),
-        stopped.interrupted, kept, taints, tuple(_write(asked, report)),
+        stopped.interrupted, kept, around, taints, tuple(_write(asked, report, around)),
     )  # fmt: skip
 
 
@@ -314,8 +328,39 @@ def _taints(
                 continue
 
 
+def _called_by_vm(stated: Stated, chain: Chain) -> Stated:
+    """
+    The calls of a contract's entry: `allocate` has run on the instance before, so its memory and
+    globals may hold anything, and memory any number of pages that the chain grants.
+    """
+    pages = chain.limits.memory_pages.value or _CONTRACT_PAGES
+    given = msgspec.structs.replace(stated.precondition, fresh=False, most_pages=pages)
+    return replace(stated, precondition=given)
+
+
+def _around(
+    asked: Asked, chain: Chain, module: Module, stated: Stated, engine: Engine, budget: Budget,
+    tell: Callable[[str], None], contract: Contract | None,
+) -> Shape:  # fmt: skip
+    """
+    What the chain's VM does around the entry, and bills for it.
+    """
+    model = gas_model(chain.gas_model.value or "")
+
+    def prove(entry: str, argument: Range) -> BoundReport:
+        tell(f"bound of {entry}")
+        bare = _called_by_vm(state_bare(module, entry, (argument,), contract=contract), chain)
+        return bound(
+            module, bare.precondition, bare.inputs, [model], engine, budget=budget, progress=tell,
+            contract=contract,
+        )  # fmt: skip
+
+    sizes = Sizes(asked.message_bytes, asked.context_bytes, asked.answer_bytes)
+    return shape(module, stated.precondition.entry, model, sizes, prove)
+
+
 def _fitting(
-    asked: Asked, chain: Chain | None, report: BoundReport, size: int
+    asked: Asked, chain: Chain | None, report: BoundReport, size: int, around: Shape | None
 ) -> tuple[tuple[Fit, ...], SdkGas | None]:
     """
     The call against a chain's limits.
@@ -324,14 +369,19 @@ def _fitting(
         return (), None
     own = None if chain.gas_model.value is None else gas_model(chain.gas_model.value).id
     bounds = [a.bound for a in report.gas if a.model == own and a.bound is not None]
-    # A module without imports makes no host call; its entry is called raw, without a message.
+    host: int | None = 0
+    for answer in report.gas:
+        # A call that can reach no import has no such answer.
+        if own is not None and answer.model == HOST_PART + own:
+            host = None if answer.bound is None else answer.bound.any_hi
     call = ProvedCall(
         vm_gas=bounds[0].any_hi if bounds else None,
-        host_gas=0 if not asked.message_bytes else None,
+        host_gas=host if bounds else None,
         pages=report.pages,
         module_bytes=size,
         message_bytes=asked.message_bytes,
         loading=asked.loading,
+        moving=() if around is None else around.terms,
     )
     return fits(call, chain, asked.max_sdk_gas), sdk_gas(call, chain)
 
@@ -358,7 +408,7 @@ def _moved(before: Certificate, report: BoundReport) -> Iterator[Moved]:
             yield Moved(model, what, old, new)
 
 
-def _write(asked: Asked, report: BoundReport) -> Iterator[str]:
+def _write(asked: Asked, report: BoundReport, around: Shape | None) -> Iterator[str]:
     """
     Write the certificate and the scripts; yields sentences about it.
     """
@@ -366,6 +416,11 @@ def _write(asked: Asked, report: BoundReport) -> Iterator[str]:
         if asked.emit is not None and report.certificate is not None:
             asked.emit.write_bytes(write_certificate(report.certificate))
             yield f"certificate: {asked.emit}"
+            for name, other in ({} if around is None else around.reports).items():
+                if other.certificate is not None:
+                    beside = asked.emit.with_suffix(f".{name}.json")
+                    beside.write_bytes(write_certificate(other.certificate))
+                    yield f"certificate of {name}: {beside}"
         elif asked.emit is not None:
             yield f"no certificate was confirmed, so {asked.emit} was not written"
         if asked.smt is not None:

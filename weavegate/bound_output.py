@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from conformance.admission.fitting import OUTSIDE
+from conformance.admission.fitting import OUTSIDE, SdkGas
 from conformance.bounds.bound import GasAnswer
 from conformance.bounds.certificate import Certificate
 from conformance.bounds.prove.outcome import Obstacle
@@ -138,6 +138,8 @@ def _asked(console: Output, done: BoundDone) -> None:
     Limits of a chain, and differences from an earlier certificate.
     """
     if done.chain is not None:
+        if done.sdk is not None:
+            _terms(console, done.chain.name, done.sdk)
         for fit in done.fits:
             console.say(f"{done.chain.name}: {fit.limit}: {fit.answer}: {fit.sentence}")
         console.say(f"not covered: {'; '.join(OUTSIDE)}")
@@ -146,6 +148,18 @@ def _asked(console: Output, done: BoundDone) -> None:
             console.say("nothing moved")
         for moved in done.moved:
             console.say(_moved(moved, done))
+
+
+def _terms(console: Output, name: str, gas: SdkGas) -> None:
+    """
+    The whole call, a line for each part.
+    """
+    whole = "unknown" if gas.total is None else f"at most {gas.total:,}"
+    console.say(f"{name}: the whole call in SDK gas: {whole}")
+    for term in gas.terms:
+        unit = "unknown" if term.sdk_gas is None else f"{term.sdk_gas:,}"
+        billed = "" if term.vm_gas is None else f" ({term.vm_gas:,} gas of the VM)"
+        console.say(f"  {term.name}: {unit}{billed}: {shortened(term.sentence, 200)}")
 
 
 def _moved(moved: Moved, done: BoundDone) -> str:
@@ -219,6 +233,17 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
             }
             for x in report.obstacles
         ],
+        "sdk_gas": None
+        if done.sdk is None
+        else {
+            "total": done.sdk.total,
+            "terms": [
+                {"name": t.name, "vm_gas": t.vm_gas, "sdk_gas": t.sdk_gas, "sentence": t.sentence}
+                for t in done.sdk.terms
+            ],
+            "missing": list(done.sdk.missing),
+            "outside": list(OUTSIDE),
+        },
         "limits": [
             {"limit": f.limit, "allowed": f.allowed, "needed": f.needed, "answer": f.answer}
             for f in done.fits
