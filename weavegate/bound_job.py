@@ -7,15 +7,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from rich.console import Console
 
 from conformance.admission.chains import Chain, read_chain
-from conformance.admission.fitting import Fit, Loading, ProvedCall, SdkGas, fits, sdk_gas
+from conformance.admission.fitting import Fit, Loading, SdkGas
 from conformance.bounds.bound import BoundReport, Budget, bound
 from conformance.bounds.certificate import (
     BadCertificateError,
@@ -42,14 +41,12 @@ from runners.cell import CellLimits
 from runners.environments import Environments
 from runners.pool import Pool
 from weavegate.bound_contract import Kept, contract_of, hold, named_contract
-from weavegate.bound_shape import Shape, Sizes, is_contract, shape
+from weavegate.bound_shape import Shape, Sizes, called_by_vm, fitting, is_contract, shape
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import choose
 from weavegate.subject import read_module
 
 _WINDOW_PAGES: Final = 2048
-_CONTRACT_PAGES: Final = 512
-"""What wasmd grants a contract where the chain file gives no limit of its own."""
 _CHAINS: Final = Path(__file__).resolve().parent.parent / "vectors" / "chains"
 
 
@@ -158,7 +155,7 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
     contract = None if named is None else named_contract(named)
     stated = _state(asked, manifest, module, contract)
     if chain is not None and is_contract(module, stated.precondition.entry):
-        stated = _called_by_vm(stated, chain)
+        stated = called_by_vm(stated, chain)
     catalog = Catalog.load()
     (node,) = choose([asked.engine], "fresh", catalog, Environments(catalog))
     pages = module.memory_limits[0] if module.memory_limits else 0
@@ -183,7 +180,9 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
         summary.name: module.function_name(summary.function)
         for summary in (report.certificate.summaries if report.certificate else ())
     }
-    found, gas = _fitting(asked, chain, report, len(data), around)
+    found, gas = ((), None) if chain is None else fitting(
+        chain, report, around, len(data), asked.message_bytes, asked.loading, asked.max_sdk_gas
+    )  # fmt: skip
     return BoundDone(
         report, names, chain, gas, found,
         None if before is None else tuple(_moved(before, report)),
@@ -328,16 +327,6 @@ def _taints(
                 continue
 
 
-def _called_by_vm(stated: Stated, chain: Chain) -> Stated:
-    """
-    The calls of a contract's entry: `allocate` has run on the instance before, so its memory and
-    globals may hold anything, and memory any number of pages that the chain grants.
-    """
-    pages = chain.limits.memory_pages.value or _CONTRACT_PAGES
-    given = msgspec.structs.replace(stated.precondition, fresh=False, most_pages=pages)
-    return replace(stated, precondition=given)
-
-
 def _around(
     asked: Asked, chain: Chain, module: Module, stated: Stated, engine: Engine, budget: Budget,
     tell: Callable[[str], None], contract: Contract | None,
@@ -349,7 +338,7 @@ def _around(
 
     def prove(entry: str, argument: Range) -> BoundReport:
         tell(f"bound of {entry}")
-        bare = _called_by_vm(state_bare(module, entry, (argument,), contract=contract), chain)
+        bare = called_by_vm(state_bare(module, entry, (argument,), contract=contract), chain)
         return bound(
             module, bare.precondition, bare.inputs, [model], engine, budget=budget, progress=tell,
             contract=contract,
@@ -357,33 +346,6 @@ def _around(
 
     sizes = Sizes(asked.message_bytes, asked.context_bytes, asked.answer_bytes)
     return shape(module, stated.precondition.entry, model, sizes, prove)
-
-
-def _fitting(
-    asked: Asked, chain: Chain | None, report: BoundReport, size: int, around: Shape | None
-) -> tuple[tuple[Fit, ...], SdkGas | None]:
-    """
-    The call against a chain's limits.
-    """
-    if chain is None:
-        return (), None
-    own = None if chain.gas_model.value is None else gas_model(chain.gas_model.value).id
-    bounds = [a.bound for a in report.gas if a.model == own and a.bound is not None]
-    host: int | None = 0
-    for answer in report.gas:
-        # A call that can reach no import has no such answer.
-        if own is not None and answer.model == HOST_PART + own:
-            host = None if answer.bound is None else answer.bound.any_hi
-    call = ProvedCall(
-        vm_gas=bounds[0].any_hi if bounds else None,
-        host_gas=host if bounds else None,
-        pages=report.pages,
-        module_bytes=size,
-        message_bytes=asked.message_bytes,
-        loading=asked.loading,
-        moving=() if around is None else around.terms,
-    )
-    return fits(call, chain, asked.max_sdk_gas), sdk_gas(call, chain)
 
 
 def _moved(before: Certificate, report: BoundReport) -> Iterator[Moved]:

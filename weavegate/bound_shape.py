@@ -8,12 +8,29 @@ The VM calls `allocate` for each argument, writes it, calls the entry, reads the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from conformance.admission.fitting import ALLOCATE, DEALLOCATE, READ, WRITE, VmTerm
+import msgspec
+
+from conformance.admission.chains import Chain
+from conformance.admission.fitting import (
+    ALLOCATE,
+    DEALLOCATE,
+    READ,
+    WRITE,
+    Fit,
+    Loading,
+    ProvedCall,
+    SdkGas,
+    VmTerm,
+    fits,
+    sdk_gas,
+)
 from conformance.bounds.bound import BoundReport
 from conformance.bounds.certificate import Range
+from conformance.bounds.precondition import Stated
+from conformance.gas.load import HOST_PART, gas_model
 from conformance.gas.records import GasModel
 from conformance.wasm.module import Module
 
@@ -27,6 +44,8 @@ ENTRIES: Final = {
 }
 """Entries of a contract, and what the VM passes to them, each in a region of its own."""
 _ANY: Final = (1 << 32) - 1
+_CONTRACT_PAGES: Final = 512
+"""What wasmd grants a contract where the chain file gives no limit of its own."""
 _MARK: Final = "interface_version_"
 Prove = Callable[[str, Range], BoundReport]
 """Export, range of its only argument -> bound of such a call on an instance in any state."""
@@ -89,12 +108,49 @@ def shape(module: Module, entry: str, model: GasModel, sizes: Sizes, prove: Prov
     return Shape(True, terms, {"allocate": allocated, "deallocate": freed})
 
 
+def called_by_vm(stated: Stated, chain: Chain) -> Stated:
+    """
+    The calls of a contract's entry: `allocate` has run on the instance before, so its memory and
+    globals may hold anything, and memory any number of pages that the chain grants.
+    """
+    pages = chain.limits.memory_pages.value or _CONTRACT_PAGES
+    given = msgspec.structs.replace(stated.precondition, fresh=False, most_pages=pages)
+    return replace(stated, precondition=given)
+
+
+def fitting(
+    chain: Chain, report: BoundReport, around: Shape | None, module_bytes: int,
+    message_bytes: int, loading: Loading, most: int | None,
+) -> tuple[tuple[Fit, ...], SdkGas]:  # fmt: skip
+    """
+    The whole call against a chain's limits, and against *most* SDK gas if that is asked.
+    """
+    own = None if chain.gas_model.value is None else gas_model(chain.gas_model.value).id
+    bounds = [a.bound for a in report.gas if a.model == own and a.bound is not None]
+    host: int | None = 0
+    for answer in report.gas:
+        # A call that can reach no import has no such answer.
+        if own is not None and answer.model == HOST_PART + own:
+            host = None if answer.bound is None else answer.bound.any_hi
+    call = ProvedCall(
+        vm_gas=bounds[0].any_hi if bounds else None,
+        host_gas=host if bounds else None,
+        pages=report.pages,
+        module_bytes=module_bytes,
+        message_bytes=message_bytes,
+        loading=loading,
+        moving=() if around is None else around.terms,
+    )
+    return fits(call, chain, most), sdk_gas(call, chain)
+
+
 def _called(name: str, report: BoundReport, model: GasModel, times: int) -> VmTerm:
     gas = report.whole_gas(model.id)
     if gas is None:
         why = report.obstacles[0].sentence if report.obstacles else "it has no bound"
         return VmTerm(name, None, why)
-    return VmTerm(name, times * gas, f"{times} calls, each at most {gas:,}")
+    calls = f"{times} calls, each" if times > 1 else "one call,"
+    return VmTerm(name, times * gas, f"{calls} at most {gas:,}")
 
 
 def _written(model: GasModel, regions: list[int | None]) -> VmTerm:

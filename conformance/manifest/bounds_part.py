@@ -16,7 +16,9 @@ MAX_PAGES: Final = 65_536
 _MOST: Final = (1 << 63) - 1
 _MOST_WORDS: Final = (1 << 32) - 1
 _LOADINGS: Final = ("unpinned", "pinned", "seen")
-_CHAIN_KEYS: Final = ("name", "file", "loading", "message_bytes", "max_sdk_gas")
+_CHAIN_KEYS: Final = (
+    "name", "file", "loading", "message_bytes", "context_bytes", "answer_bytes", "max_sdk_gas",
+)  # fmt: skip
 
 
 def read_bounds(top: Section, folder: str) -> BoundsPart | None:
@@ -67,6 +69,8 @@ def read_chain_part(top: Section, folder: str) -> ChainPart | None:
         file=file,
         loading=cast('Literal["unpinned"]', section.choice("loading", _LOADINGS, "unpinned")),
         message_bytes=section.integer("message_bytes", 0, _MOST, 0),
+        context_bytes=_most(section, "context_bytes", _MOST),
+        answer_bytes=_most(section, "answer_bytes", _MOST),
         max_sdk_gas=_most(section, "max_sdk_gas", _MOST),
     )
 

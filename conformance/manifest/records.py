@@ -166,6 +166,10 @@ class ChainPart(Struct, frozen=True, kw_only=True):
     loading: Literal["unpinned", "pinned", "seen"] = "unpinned"
     """How the code is found: not pinned, pinned, or loaded earlier in the same transaction."""
     message_bytes: int = 0
+    context_bytes: int | None = None
+    """Most bytes of each of env and info, as JSON; None: not said."""
+    answer_bytes: int | None = None
+    """Most bytes of the answer; None: not said."""
     max_sdk_gas: int | None = None
     """A limit of the author's own on the whole call, in SDK gas."""
 
