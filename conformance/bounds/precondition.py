@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from conformance.bounds.certificate import Bytes, HostBytes, Input, Precondition, Range
 from conformance.bounds.contract import Contract
 from conformance.manifest.calls import UnknownEntryError
-from conformance.manifest.records import Domain, Manifest, ScalarCall, Tensor
+from conformance.manifest.records import Domain, Manifest, RunPart, ScalarCall, Tensor
 from conformance.wasm.module import Module
 from runners.bits import parse_bits
 from runners.records import AtAddress, ByExport, Constant, InputPointer, OutputPointer, Place
@@ -53,18 +54,24 @@ def state(
     """
     run = manifest.run
     pages = run.memory_pages if grows(module, contract) else ALL_PAGES
-    if run.initialize:
-        names = ", ".join(run.initialize)
-        message = f"the manifest initializes by calling {names}: a bound speaks of fresh instances"
-        raise CannotStateError(message)
     if run.entry is not None and entry in ("", run.entry):
-        return _buffered(manifest, module, seed, pages)
+        return _initialising(run, _buffered(manifest, module, seed, pages))
     found = [call for call in run.calls if call.entry == entry or (not entry)]
     if len(found) != 1:
         known = ", ".join([run.entry or "", *(call.entry for call in run.calls)]).strip(", ")
         message = f"name one of the manifest's entries: {known}"
         raise UnknownEntryError(message)
-    return _scalar(found[0], module, seed, pages)
+    return _initialising(run, _scalar(found[0], module, seed, pages))
+
+
+def _initialising(run: RunPart, stated: Stated) -> Stated:
+    """
+    The same call, on an instance that was initialised first.
+    """
+    if not run.initialize:
+        return stated
+    given = msgspec.structs.replace(stated.precondition, initialize=run.initialize)
+    return replace(stated, precondition=given)
 
 
 def grows(module: Module, contract: Contract | None = None) -> bool:

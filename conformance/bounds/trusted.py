@@ -24,6 +24,7 @@ _PARTS: Final = (
     ("contract files", ("conformance/bounds/contract.py", "conformance/manifest/errors.py",
                         "conformance/manifest/positions.py", "conformance/manifest/section.py")),
     ("codec and opcode tables", ("conformance/wasm/*.py",)),
+    ("reference evaluator", ("conformance/wasm/evaluate/*.py", "conformance/wasm/numerics/*.py")),
     ("charges of gas models", ("conformance/gas/charges.py", "conformance/gas/load.py",
                                "conformance/gas/records.py", "conformance/gas/errors.py")),
 )  # fmt: skip

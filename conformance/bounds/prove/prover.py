@@ -84,7 +84,7 @@ class Prover:
         if self.guided:
             self.progress("runs that suggest candidates")
             hosts = ways(image, image.hosts, 0)[:_OBSERVED_WAYS]
-            observed = observe(self.module, self.precondition, self.inputs, hosts)
+            observed = observe(image.running, self.precondition, self.inputs, hosts)
         try:
             first = self._attempt(image, observed, Constants())
             if first.certificate is not None or not first.obstacles:

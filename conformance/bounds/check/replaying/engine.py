@@ -55,12 +55,12 @@ class Engine:
     @contextmanager
     def __call__(
         self, binary: bytes, entry: str, given: Input, watched: Sequence[str],
-        host: HostMaker | None = None,
+        host: HostMaker | None = None, initialize: Sequence[str] = (),
     ) -> Iterator[EngineRun]:  # fmt: skip
         """
         Call *entry* once on a fresh instance; RefusedError where the engine does not do it.
 
-        *host* answers what the module imports.
+        *host* answers what the module imports; the exports *initialize* are called before.
         """
         digest = hashlib.sha256(binary).hexdigest()
         self.pool.add_module(digest, binary)
@@ -75,6 +75,7 @@ class Engine:
             kind.results,  # type: ignore[arg-type]
             memory=memories[0] if memories else None,
             globals=tuple(watched),
+            initialize=tuple(initialize),
         )
         if given.memory and not memories:
             raise RefusedError("replay", "an input writes memory that the module does not export")

@@ -56,8 +56,8 @@ class Run(Protocol):
 
 Runner = Callable[..., "Any"]
 """
-Module, entry, input, exported i64 globals to read, and for a module with imports `host`, which
-answers them -> context manager that gives a Run.
+Module, entry, input, exported i64 globals to read, for a module with imports `host`, which answers
+them, and `initialize`, the exports that are called before -> context manager that gives a Run.
 """
 
 
@@ -98,6 +98,7 @@ def replay(subject: Subject, runner: Runner, *, seed: int = 0) -> Replay:
         check_input(subject, given, number)
         for host in ways(subject.image, subject.certificate.hosts, seed + number):
             watch.host = host
+            watch.initialised(given, number)
             watch.cuts(given, number)
             watch.gas(given, number)
     return found
@@ -162,14 +163,18 @@ class _Watch:
     host: ContractHosts | None = None
     """Answers the imports of the runs of now."""
 
-    def run(self, binary: bytes, entry: str, given: Input, watched: Sequence[str]) -> Any:
+    def run(
+        self, binary: bytes, entry: str, given: Input, watched: Sequence[str], *,
+        initialize: bool = False,
+    ) -> Any:  # fmt: skip
         """
-        One call, as the runner makes it.
+        One call, as the runner makes it; with *initialize* after what the host calls first.
         """
         self.found.runs += 1
-        if self.host is None:
-            return self.runner(binary, entry, given, watched)
-        return self.runner(binary, entry, given, watched, host=self.host)
+        more: dict[str, Any] = {} if self.host is None else {"host": self.host}
+        if initialize:
+            more["initialize"] = self.subject.certificate.precondition.initialize
+        return self.runner(binary, entry, given, watched, **more)
 
     def cuts(self, given: Input, number: int) -> None:
         """
@@ -195,6 +200,25 @@ class _Watch:
             seen += len(rows)
         self.found.looked_at += seen
 
+    def initialised(self, given: Input, number: int) -> None:
+        """
+        That the module which the engine initialises itself does what the snapshot does.
+        """
+        image, entry = self.subject.image, self.subject.certificate.precondition.entry
+        if image.initialised is None:
+            return
+        ends = []
+        for module in (image.module, image.running):
+            first = module is image.module
+            with self.run(module.binary, entry, given, (), initialize=first) as run:
+                shown = any(item.kind == "memory" for item in module.exports)
+                size = image.pages * PAGE_BYTES if shown else 0
+                parts = (run.peek(at, min(_CHUNK, size - at)) for at in range(0, size, _CHUNK))
+                ends.append((run.returned, b"".join(parts)))
+        if ends[0] != ends[1]:
+            sentence = f"input {number} on the engine does not end as from the initial state here"
+            self.found.refusals.append(Refusal("replay", sentence))
+
     def _instrumented(self, first: int, every: int) -> Instrumented:
         offset = self.subject.module.imported_functions
         points = set()
@@ -206,8 +230,10 @@ class _Watch:
         ceiling = max(least, min(self.subject.certificate.pages, least + _MOST_GROWTH))
         pages = _WINDOW_PAGES if every == 1 else 4 * _WINDOW_PAGES
         try:
-            return checkpointed(self.subject.module, sorted(points), first=first, every=every,
-                                buffer_pages=pages, ceiling=ceiling)  # fmt: skip
+            return checkpointed(
+                self.subject.image.running, sorted(points), first=first, every=every,
+                buffer_pages=pages, ceiling=ceiling,
+            )  # fmt: skip
         except CannotRewriteError as error:
             raise RefusedError("replay", f"the module cannot be watched: {error}") from error
 
@@ -343,7 +369,7 @@ class _Watch:
         for bound in self.subject.certificate.bounds:
             made = metered(self.subject.module, meter(bound.model), (precondition.entry,))
             door = made.entries[precondition.entry]
-            with self.run(made.binary, door, given, made.counters) as run:
+            with self.run(made.binary, door, given, made.counters, initialize=True) as run:
                 gas = sum(run.globals[name] for name in made.counters)
                 gas += 0 if self.host is None else self.host.billed(bound.model)
                 returned = run.returned

@@ -10,6 +10,12 @@ from typing import Any, Final, cast
 
 from conformance.bounds.certificate import Precondition
 from conformance.bounds.check.refusals import NotModelledError
+from conformance.bounds.check.semantics.initial import (
+    Initialised,
+    initialised,
+    initialises,
+    snapshot,
+)
 from conformance.bounds.check.semantics.layout import WIDTH, Layout, lay_out
 from conformance.bounds.host_records import HostContract
 from conformance.wasm.items import Expression
@@ -36,8 +42,6 @@ class Image:
         self.precondition = precondition
         self.hosts = tuple(hosts)
         self._hosts = {host.key: host for host in hosts}
-        if module.start is not None:
-            raise NotModelledError("a start function", "start section")
         for item in module.imports:
             if item.kind != "function":
                 raise NotModelledError(f"an imported {item.kind}", item.key)
@@ -58,6 +62,18 @@ class Image:
                 if start + len(content) > len(self._bytes):
                     raise NotModelledError("a data segment beyond memory", f"at {start}")
                 self._bytes[start : start + len(content)] = content
+        self.initialised: Initialised | None = None
+        """What an initialisation left behind; None where nothing runs before the entry."""
+        if initialises(module, precondition.initialize):
+            self.initialised = initialised(module, precondition.initialize)
+            self._bytes[:] = self.initialised.memory
+
+    @cached_property
+    def running(self) -> Module:
+        """
+        The module for runs that begin where the entry does: itself, or as it was initialised.
+        """
+        return self.module if self.initialised is None else snapshot(self.module, self.initialised)
 
     def layout(self, function: int) -> Layout:
         """
@@ -95,7 +111,11 @@ class Image:
         found: list[int | None] = []
         for index, own in enumerate(self.module.globals):
             fixed = self.precondition.fresh or not own.type.mutable
-            value = _constant(own.initialiser, f"global {index}")
+            value = (
+                _constant(own.initialiser, f"global {index}")
+                if self.initialised is None
+                else self.initialised.globals[index]
+            )
             found.append(value if fixed and index not in changed else None)
         return tuple(found)
 

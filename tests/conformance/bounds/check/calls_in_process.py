@@ -120,6 +120,7 @@ class InProcess:
         given: Input,
         watched: Sequence[str],
         host: HostMaker | None = None,
+        initialize: Sequence[str] = (),
     ) -> Iterator[InProcessRun]:
         digest = hashlib.sha256(binary).hexdigest()
         if digest not in self.modules:
@@ -130,6 +131,10 @@ class InProcess:
         exports = wasmtime.Instance(store, self.modules[digest], imports).exports(store)
         if served is not None:
             served.exports = exports
+        for name in initialize:
+            before = exports[name]
+            assert isinstance(before, wasmtime.Func)
+            before(store)
         memories = [item for item in exports.values() if isinstance(item, wasmtime.Memory)]
         memory = memories[0] if memories else None
         for written in given.memory:
