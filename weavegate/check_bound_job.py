@@ -182,5 +182,6 @@ def _precondition(certificate: Certificate) -> str:
     parts += [f"any bytes at {u.start} .. {u.end}" for u in given.unknown]
     parts += [f"{v.size}-byte values at {v.start} .. {v.end} in {v.lo} .. {v.hi}"
               for v in given.values]  # fmt: skip
-    parts.append("a fresh instance" if given.fresh else "an instance in any state")
+    first = f" after {visible(', '.join(given.initialize))}" if given.initialize else ""
+    parts.append(f"a fresh instance{first}" if given.fresh else f"an instance in any state{first}")
     return "; ".join(parts)
