@@ -308,6 +308,9 @@ def _taints(
     unsettled -= {answer.model for answer in report.gas if answer.model.startswith(HOST_PART)}
     if manifest is None or asked.arguments or not unsettled or not stated.inputs:
         return
+    if stated.precondition.initialize:
+        # A taint run is one of an instance that is fresh.
+        return
     exports = [export.name for export in module.exports if export.kind == "memory"]
     entry = stated.precondition.entry
     call = build_call(

@@ -14,7 +14,7 @@ from conformance.bounds.check.refusals import RefusedError
 from conformance.bounds.check.replaying.host import ways
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.contract import Contract
-from conformance.bounds.expressions import Scope, read_formula
+from conformance.bounds.expressions import BadExpressionError, Scope, read_formula
 from conformance.bounds.host_records import HostContract
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
@@ -97,6 +97,8 @@ class Prover:
             return Attempt(None, (self._at("no solver", self._entry, ENTRY, str(error)),))
         except RefusedError as error:
             return self._refused(error.refusal.sentence)
+        except BadExpressionError as error:
+            return self._refused(f"the contract does not fit an import: {error}")
         return second if second.certificate is not None else first
 
     def _hosts(self) -> tuple[HostContract, ...]:

@@ -88,6 +88,22 @@ def test_without_the_range_of_its_result_the_loop_is_long() -> None:
     assert report.certificate is None or part(report, FUEL).hi >= counted_fuel((1 << 32) - 1)
 
 
+@pytest.mark.parametrize(
+    ("gas", "rest"),
+    [
+        ('most = 1\nlengths = [{ of = "argument 5", per = 1 }]', UP_TO_NINE),
+        (FLAT, 'writes = [{ at = "argument 2", bytes = 4 }]'),
+        (FLAT, 'writes = "nothing"\nresults = [{}, { high = 3 }]'),
+        (FLAT, 'writes = "nothing"\nresults = [{ type = "i64", high = 3 }]'),
+    ],
+)
+def test_a_contract_that_does_not_fit_the_import_is_refused(gas: str, rest: str) -> None:
+    report = proved(COUNTED, contract_of("env.count", gas, rest))
+    assert report.certificate is None
+    (obstacle,) = report.obstacles
+    assert "the contract does not fit an import" in obstacle.sentence
+
+
 BY_LENGTH = 'least = 7\nmost = 7\nlengths = [{ of = "argument 1", per = 3 }]'
 
 
