@@ -22,6 +22,7 @@ from conformance.bounds.check.replaying.host import ContractHosts
 from conformance.wasm.module import Module
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
 from conformance.wasm.rewrite.errors import CannotRewriteError
+from conformance.wasm.rewrite.hidden_memory import PAGE_BYTES
 from conformance.wasm.rewrite.points import entries, loop_heads
 from runners.blocks import CaseBlock
 from runners.hosts.host import host_node
@@ -45,6 +46,10 @@ _MOST_ROWS: Final = 4_000
 """Rows that are kept of one cut."""
 _DEADLINE_MS: Final = 20_000
 _BUFFER_PAGES: Final = 96
+_THINNED: Final = (1, 61, 61 * 61)
+"""Of how many rows one is noted, run by run until a run is seen to its end."""
+_LEAST_ROW: Final = 16
+"""Bytes of the shortest row."""
 
 Values = dict[tuple[str, int], int]
 """(Kind of variable, index) -> bits; `param` as found at the latest entry of the function."""
@@ -98,9 +103,13 @@ def _observed(
     Run one input, with every row or a share of them; False where the module cannot be watched.
     """
     points = (*entries(module), *loop_heads(module))
-    for every in (1, 61):
+    for every in _THINNED:
+        # No more than this fits into the buffer: the run need not go on.
+        stop = every * _BUFFER_PAGES * PAGE_BYTES // _LEAST_ROW
         try:
-            made = checkpointed(module, points, every=every, buffer_pages=_BUFFER_PAGES)
+            made = checkpointed(
+                module, points, every=every, stop=stop, hashed=False, buffer_pages=_BUFFER_PAGES
+            )
         except CannotRewriteError:
             return False
         rows = list(_run(pool, made, module, precondition, given))

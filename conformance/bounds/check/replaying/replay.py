@@ -181,13 +181,16 @@ class _Watch:
         Every cut that a run of one input reaches.
         """
         seen, last, first = 0, dict[int, Any](), 0
-        while True:
-            made = self._instrumented(first, 1)
-            rows, hits = self._rows(made, given)
+        hits, window = 1, 0
+        while first < hits and seen < MOST_ROWS:
+            # Only the first run has to go to its end, to count; others stop behind their window.
+            made = self._instrumented(first, 1, first + 2 * window if window else None)
+            rows, reached = self._rows(made, given)
             self._compare(made, rows, last, number)
+            hits, window = max(hits, reached), max(window, len(rows))
             seen += len(rows)
             first += len(rows)
-            if first >= hits or not rows or seen >= MOST_ROWS:
+            if not rows:
                 break
         self.found.rows += hits
         if seen < hits:
@@ -219,7 +222,7 @@ class _Watch:
             sentence = f"input {number} on the engine does not end as from the initial state here"
             self.found.refusals.append(Refusal("replay", sentence))
 
-    def _instrumented(self, first: int, every: int) -> Instrumented:
+    def _instrumented(self, first: int, every: int, stop: int | None = None) -> Instrumented:
         offset = self.subject.module.imported_functions
         points = set()
         for summary in self.subject.live:
@@ -231,8 +234,8 @@ class _Watch:
         pages = _WINDOW_PAGES if every == 1 else 4 * _WINDOW_PAGES
         try:
             return checkpointed(
-                self.subject.image.running, sorted(points), first=first, every=every,
-                buffer_pages=pages, ceiling=ceiling,
+                self.subject.image.running, sorted(points), first=first, every=every, stop=stop,
+                hashed=False, buffer_pages=pages, ceiling=ceiling,
             )  # fmt: skip
         except CannotRewriteError as error:
             raise RefusedError("replay", f"the module cannot be watched: {error}") from error

@@ -96,5 +96,5 @@ def test_a_share_of_altered_certificates(name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_host_mutants(name: str) -> None:
     found, judged, refused = escapes(name, None)
-    print(f"{name}: {judged} altered certificates, {refused} refused, {len(found)} false")
     assert found == []
+    assert refused > judged // 2
