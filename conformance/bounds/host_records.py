@@ -94,6 +94,13 @@ class ContractText(Struct, frozen=True, forbid_unknown_fields=True):
     """Of `text` in UTF-8."""
     text: str
 
+    @property
+    def assumption(self) -> str:
+        """
+        What a bound rests on that uses it.
+        """
+        return f"the host keeps the contract {self.id}, SHA-256 {self.sha256}"
+
 
 class HostAmount(Struct, frozen=True, forbid_unknown_fields=True):
     """

@@ -11,10 +11,10 @@ from conformance.bounds.certificate import Cost, Summary
 from conformance.bounds.check.duals import FlowSystem, check_dual
 from conformance.bounds.check.facts import Plan
 from conformance.bounds.check.refusals import NotModelledError, Refusal, RefusedError
+from conformance.bounds.check.semantics.bills import bill
 from conformance.bounds.check.semantics.subject import Callee, Subject
 from conformance.bounds.host_records import HostContract
 from conformance.gas.charges import Charges, function_charges
-from conformance.gas.load import HOST_PART
 from conformance.gas.records import GasModel
 from conformance.wasm.components import components
 
@@ -108,41 +108,13 @@ class Costs:
         """
         contract = callee.contract
         if isinstance(contract, HostContract):
-            low = high = 0
-            if self.model.name.startswith(HOST_PART):
-                low, high = self._billed(caller, at, contract)
+            low, high = bill(caller, at, contract, self.model.id)
             for inner, times in self.subject.reentered(caller, at, callee):
                 high += times * self._called(caller, at, inner)[1]
             return low, high
         if self.group_of[contract.name] == self.group_of[caller.name]:
             return 0, 0
         return self.total(contract)
-
-    def _billed(self, caller: Summary, at: int, contract: HostContract) -> tuple[int, int]:
-        """
-        Least and most that the host bills for one call, lengths within what is proved of them.
-        """
-        found = [cost for cost in contract.costs if cost.model == self.model.id]
-        where = f"{caller.name}, instruction {at}"
-        if len(found) != 1:
-            message = f"{where}: the contract of {contract.key} states no gas under {self.model.id}"
-            raise RefusedError("form", message)
-        low, high = found[0].lo, found[0].hi
-        for length in found[0].lengths:
-            limits = [
-                item
-                for item in caller.host_amounts
-                if (item.at, item.key, item.of) == (at, contract.key, length.of)
-            ]
-            tops = [item.most for item in limits]
-            tops += [] if length.most is None else [length.most]
-            if not tops and length.per:
-                message = f"{where}: {contract.key} bills by {length.of}, which has no limits"
-                raise RefusedError("form", message)
-            # A length beyond the host's own limit ends the call, so it is in no call that returns.
-            low += length.per * max((item.least for item in limits), default=0)
-            high += length.per * min(tops, default=0)
-        return low, high
 
     def total(self, summary: Summary) -> tuple[int, int]:
         """

@@ -13,12 +13,7 @@ from conformance.bounds.check.costs import Costs, groups, recursive, stack
 from conformance.bounds.check.facts import Plan
 from conformance.bounds.check.refusals import UNANSWERED, Reason, Refusal, RefusedError
 from conformance.bounds.check.semantics.execution import Region
-from conformance.bounds.check.semantics.form import (
-    check_contract,
-    check_precondition,
-    check_shadow,
-    check_sizes,
-)
+from conformance.bounds.check.semantics.form import check_parts, check_precondition, check_shadow
 from conformance.bounds.check.semantics.layout import WIDTH
 from conformance.bounds.check.semantics.subject import Subject
 from conformance.bounds.check.semantics.terms import Terms
@@ -92,8 +87,7 @@ def _judge(
     if certificate.module != module.sha256:
         sentence = f"the certificate is about module {certificate.module}, not {module.sha256}"
         raise RefusedError("other-module", sentence)
-    check_sizes(certificate)
-    check_contract(certificate)
+    check_parts(certificate)
     subject = Subject(module, certificate)
     verdict.refusals += [*check_precondition(subject), *check_shadow(subject)]
     if verdict.refusals:
@@ -140,10 +134,8 @@ def assumptions(certificate: Certificate) -> tuple[str, ...]:
     """
     What the verdict rests on beside the module and the precondition.
     """
-    found = [f"host {host.key} keeps its contract" for host in certificate.hosts]
-    if certificate.contract is not None:
-        text = certificate.contract
-        found = [f"the host keeps the contract {text.id}, SHA-256 {text.sha256}"]
+    alone = [f"host {host.key} keeps its contract" for host in certificate.hosts]
+    found = alone if certificate.contract is None else [certificate.contract.assumption]
     most = certificate.precondition.most_pages
     if most < MOST_PAGES:
         found.append(f"the host refuses memory beyond {most} pages")

@@ -110,7 +110,7 @@ class Writer:
         text = self.contract if hosts else None
         assumptions = []
         if text is not None:
-            assumptions.append(f"the host keeps the contract {text.id}, SHA-256 {text.sha256}")
+            assumptions.append(text.assumption)
         if most < 65536:  # noqa: PLR2004 - all that 32 bits can address
             assumptions.append(f"the host refuses memory beyond {most} pages")
         return Certificate(

@@ -19,6 +19,14 @@ from conformance.manifest.errors import BadManifestError
 from conformance.wasm.limits import MOST_PAGES
 
 
+def check_parts(certificate: Certificate) -> None:
+    """
+    Raise RefusedError for numbers beyond all bounds, and for a contract that is not the hosts'.
+    """
+    check_sizes(certificate)
+    check_contract(certificate)
+
+
 def check_sizes(certificate: Certificate) -> None:
     """
     Raise RefusedError for addresses and pages beyond what 32 bits can address.
