@@ -11,7 +11,7 @@ import msgspec
 import wasmtime
 from msgspec import Struct
 
-from benchmarks.bare import BenchmarkError
+from benchmarks.loop_process import BenchmarkError
 from conformance.wasm.decode import validated
 from conformance.wasm.module import Module
 

@@ -19,10 +19,10 @@ from typing import Final, Literal
 import click
 
 from benchmarks.at_hand import at_hand
-from benchmarks.bare import LOOPS, BenchmarkError
 from benchmarks.defect_asking import Answer, apart, fuel, values
 from benchmarks.defect_list import Defect, defects
 from benchmarks.fuel_probes import assembled
+from benchmarks.loop_process import LOOPS, BenchmarkError
 from conformance.wasm.verdict import judge
 from runners.catalog import Catalog, order
 from runners.environments import Environments, MissingEngineError

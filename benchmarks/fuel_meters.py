@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from benchmarks.at_hand import at_hand
-from benchmarks.bare import LOOPS, BenchmarkError
+from benchmarks.loop_process import LOOPS, BenchmarkError
 from conformance.gas.metering import metered
 from conformance.gas.records import GasModel
 from conformance.wasm.module import Module

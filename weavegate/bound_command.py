@@ -20,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 _EPILOG = """
 \b
 Exit status: 0 bounds are proved and confirmed; 1 a limit asked for is exceeded,
-or a measured call lies outside a bound;
+a measured call lies outside a bound, or the manifest's host breaks the contract;
 2 wrong usage or unreadable input; 3 something asked for is unknown, an engine
 is not to be had here; 130 interrupted, after what was proved so far is printed.
 """
@@ -57,6 +57,17 @@ is not to be had here; 130 interrupted, after what was proved so far is printed.
 @click.option("--chain", metavar="NAME|FILE", help="Hold the call against a chain's limits.")
 @click.option("--loading", type=click.Choice(["unpinned", "pinned", "seen"]), default="unpinned",
               show_default=True, help="How the chain finds the code.")  # fmt: skip
+@click.option("--message-bytes", type=click.IntRange(0), default=0, metavar="N",
+              help="Most bytes of the message that the chain passes on.")  # fmt: skip
+@click.option("--context-bytes", type=click.IntRange(0), metavar="N",
+              help="Most bytes of each of env and info, as JSON.")  # fmt: skip
+@click.option("--answer-bytes", type=click.IntRange(0), metavar="N",
+              help="Most bytes of the answer that the chain reads.")  # fmt: skip
+@click.option(
+    "--contract",
+    metavar="NAME|FILE",
+    help="What is assumed of imported functions: a file, cosmwasm-env, emscripten-clock.",
+)
 @click.option("--max-sdk-gas", type=click.IntRange(0), help="A limit of your own, in SDK gas.")
 @click.option(
     "--budget",
@@ -85,10 +96,12 @@ def bound_command(*, as_json: bool, **given: Any) -> None:
       weavegate bound vectors/models/digits-cnn
       weavegate bound MODEL --model cosmwasm-vm@3.0.4 --model wasmtime-fuel@50.0.1
       weavegate bound MODEL --chain juno --max-sdk-gas 3000000
+      weavegate bound CONTRACT.wasm --entry query --chain juno --contract cosmwasm-env
       weavegate bound MODEL --emit bound.json --smt obligations
       weavegate bound MODEL --against bound.json
       weavegate bound matmul.wasm --entry infer --argument 0..48
       weavegate bound MODEL --assume 'arg0<=48' --html bound.html
+      weavegate bound CALLS_ITS_HOST --contract emscripten-clock --model wasmtime-fuel@50.0.1
     """  # noqa: D301 - click looks for the backspace itself
     errors = Output(stderr=True)
     with plainly():

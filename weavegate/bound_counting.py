@@ -22,7 +22,15 @@ from runners.bits import format_bytes
 from runners.blocks import CaseBlock
 from runners.records import Call, GasReading, Level, NotObserved
 from weavegate.attacking import budget_of
-from weavegate.bound_spans import PAGES, Span, claim_of, pages_bound, reason_of, within
+from weavegate.bound_spans import (
+    PAGES,
+    Span,
+    bounds_of,
+    claim_of,
+    pages_bound,
+    reason_of,
+    within,
+)
 from weavegate.bounds_asked import GAS, MEMORY
 from weavegate.counting import Counted, Counter
 from weavegate.nodes import Participant
@@ -93,7 +101,7 @@ class Rewritten:
         """
         entry, label = self.call.entry, self.counting.node.node.label()
         pages = Span(entry, PAGES, label, pages_bound(self.certificate))
-        for model, bound in zip(models, self.certificate.bounds, strict=True):
+        for model, bound in bounds_of(models, self.certificate):
             span = Span(entry, f"model:{model.id}", label, bound)
             seen = pages if not pages.cases else None
             try:

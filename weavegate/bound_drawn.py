@@ -7,7 +7,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from conformance.bounds.bound import GasAnswer
@@ -18,7 +17,7 @@ from conformance.bounds.precondition import Stated, state
 from conformance.gas.errors import RefusedOperatorError
 from conformance.gas.metering import metered
 from conformance.gas.records import GasModel
-from conformance.manifest.read import read_manifest
+from conformance.manifest.records import Manifest
 from conformance.wasm.module import Module
 
 DRAWS: Final = 20
@@ -42,17 +41,16 @@ class Drawn:
 
 
 def drawn_inputs(
-    manifest: Path | None, module: Module, stated: Stated, entry: str, seed: int
+    manifest: Manifest | None, module: Module, stated: Stated, entry: str, seed: int
 ) -> tuple[Input, ...]:
     """
     The least and the greatest inputs and seeded ones; *manifest*: where ranges come from, if any.
     """
     if manifest is not None:
-        read = read_manifest(manifest)
         found = [
             given
             for number in range(DRAWS)
-            for given in state(read, module, entry, seed + number).inputs
+            for given in state(manifest, module, entry, seed + number).inputs
         ]
         return tuple({(item.arguments, item.memory): item for item in found}.values())
     draw = random.Random(seed)  # noqa: S311 - inputs, not secrets
@@ -70,7 +68,9 @@ def measured(
     """
     Run all *inputs* under each model, by rewrites that count; models that refuse are left out.
     """
-    for model, answer in zip(models, answers, strict=True):
+    told = {answer.model: answer for answer in answers}
+    for model in models:
+        answer = told[model.id]
         tell(f"measuring {len(inputs)} inputs under {model.id}")
         try:
             yield _counted(module, answer, model, entry, inputs, runner)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from conformance.admission.chains import Chain, read_chain
-from conformance.admission.fitting import Fit, Loading, ProvedCall, SdkGas, fits, sdk_gas
+from conformance.admission.fitting import Fit, Loading, SdkGas
 from conformance.bounds.assumed import narrowed
 from conformance.bounds.bound import BoundReport, Budget, bound
 from conformance.bounds.certificate import (
@@ -25,23 +25,27 @@ from conformance.bounds.certificate import (
     write_certificate,
 )
 from conformance.bounds.check.replaying.engine import Engine
+from conformance.bounds.contract import Contract
 from conformance.bounds.precondition import CannotStateError, Stated, grows, state, state_bare
 from conformance.bounds.repairs import Repair, find_repair
 from conformance.bounds.taint import NoTaintRunError
 from conformance.bounds.taint_run import TaintResult, taint_run
 from conformance.gas.errors import RefusedOperatorError
-from conformance.gas.load import gas_model, newest
+from conformance.gas.load import HOST_PART, gas_model, newest
 from conformance.gas.records import GasModel
 from conformance.manifest.calls import build_call
 from conformance.manifest.locate import locate
 from conformance.manifest.read import read_manifest
+from conformance.manifest.records import Manifest
 from conformance.wasm.module import Module
 from runners.catalog import Catalog
 from runners.cell import CellLimits
 from runners.environments import Environments
 from runners.pool import Pool
+from weavegate.bound_contract import Kept, contract_of, hold, named_contract
 from weavegate.bound_drawn import Drawn, drawn_inputs, measured
 from weavegate.bound_moves import Moved, moves
+from weavegate.bound_shape import Shape, Sizes, called_by_vm, fitting, is_contract, shape
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import choose
 from weavegate.subject import read_module
@@ -67,6 +71,10 @@ class Asked:
     chain: str | None = None
     loading: Loading = "unpinned"
     message_bytes: int = 0
+    context_bytes: int | None = None
+    """Of env and info, each."""
+    answer_bytes: int | None = None
+    contract: str | None = None
     max_sdk_gas: int | None = None
     budget: int | None = None
     engine: str = "wasmtime"
@@ -94,6 +102,10 @@ class BoundDone:
     fits: tuple[Fit, ...] = ()
     moved: tuple[Moved, ...] | None = None
     interrupted: bool = False
+    kept: Kept | None = None
+    """What the manifest's own host showed of the contract, where it was asked."""
+    around: Shape | None = None
+    """What the chain's VM does around the entry."""
     taints: tuple[TaintResult, ...] = ()
     """Taint runs, where the proof leaves open whether gas depends on the input."""
     written: tuple[str, ...] = field(default=())
@@ -110,7 +122,9 @@ class BoundDone:
         """
         if self.interrupted:
             return Exit.INTERRUPTED
-        if any(fit.answer == "exceeds" for fit in self.fits) or any(d.outside for d in self.drawn):
+        broken = self.kept is not None and bool(self.kept.broken)
+        outside = any(drawn.outside for drawn in self.drawn)
+        if broken or outside or any(fit.answer == "exceeds" for fit in self.fits):
             return Exit.FINDINGS
         asked_unknown = self.fits and self.fits[0].answer == "unknown"
         if asked_unknown or any(answer.bound is None for answer in self.report.gas):
@@ -141,16 +155,22 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
         raise WeavegateError(sentence, Exit.USAGE)
     models = asked_models(asked.models, chain)
     before = None if asked.against is None else _certificate(asked.against)
-    stated = _state(asked, located.manifest_path, module)
+    manifest = None if located.manifest_path is None else read_manifest(located.manifest_path)
+    named = asked.contract or contract_of(manifest)
+    contract = None if named is None else named_contract(named)
+    stated = _state(asked, manifest, module, contract)
+    if chain is not None and is_contract(module, stated.precondition.entry):
+        stated = called_by_vm(stated, chain)
     catalog = Catalog.load()
     (node,) = choose([asked.engine], "fresh", catalog, Environments(catalog))
     pages = module.memory_limits[0] if module.memory_limits else 0
     limits = CellLimits(data_mib=2048 + (pages + _WINDOW_PAGES) // 16)
     with Pool([(node.node, node.launch)], limits=limits) as pool, _stopping(asked) as stopped:
         engine = Engine(pool, pages + _WINDOW_PAGES)
+        budget = Budget(stop=stopped)
         report = bound(
-            module, stated.precondition, stated.inputs, models, engine, parts=True,
-            budget=Budget(stop=stopped), progress=tell, scripts=asked.smt is not None,
+            module, stated.precondition, stated.inputs, models, engine, parts=True, budget=budget,
+            progress=tell, scripts=asked.smt is not None, contract=contract,
         )  # fmt: skip
         repair = None
         if asked.repair:
@@ -158,20 +178,31 @@ def prove_bound(asked: Asked, tell: Callable[[str], None]) -> BoundDone:
                 module, stated, models, engine, report,
                 stop=lambda: stopped.interrupted, progress=tell,
             )  # fmt: skip
+        around = None
+        if chain is not None and chain.gas_model.value is not None:
+            around = _around(asked, chain, module, stated, engine, budget, tell, contract)
+        kept = None
+        if report.certificate is not None and manifest is not None and not asked.arguments:
+            kept = hold(
+                report.certificate, manifest, module, engine, stated.inputs, asked.seed
+            )  # fmt: skip
         drawn: tuple[Drawn, ...] = ()
-        if (asked.drawn or asked.html is not None) and not stopped.interrupted:
-            drawn = tuple(_drawn(asked, located.manifest_path, module, stated, models,
-                                 report, engine, tell))  # fmt: skip
-        taints = tuple(_taints(asked, located.manifest_path, module, stated, report, pool, models))
+        wanted = asked.drawn or asked.html is not None
+        if wanted and not stopped.interrupted and not module.imported_functions:
+            drawn = tuple(_drawn(asked, manifest, module, stated, models, report, engine, tell))
+        taints = tuple(_taints(asked, manifest, module, stated, report, pool, models))
     names = {
         summary.name: module.function_name(summary.function)
         for summary in (report.certificate.summaries if report.certificate else ())
     }
-    found, gas = _fitting(asked, chain, report, len(data))
+    found, gas = ((), None) if chain is None else fitting(
+        chain, report, around, len(data), asked.message_bytes, asked.loading, asked.max_sdk_gas
+    )  # fmt: skip
     return BoundDone(
         report, module, names, chain, gas, found,
         None if before is None else moves(before, report),
-        stopped.interrupted, taints, tuple(_write(asked, report)), repair, drawn,
+        stopped.interrupted, kept, around, taints, tuple(_write(asked, report, around)), repair,
+        drawn,
     )  # fmt: skip
 
 
@@ -192,15 +223,18 @@ def asked_models(names: Sequence[str], chain: Chain | None) -> list[GasModel]:
     return models or [newest()]
 
 
-def _state(asked: Asked, manifest_path: Path | None, module: Module) -> Stated:
-    if manifest_path is not None and not asked.arguments:
-        stated = state(read_manifest(manifest_path), module, asked.entry, asked.seed)
+def _state(
+    asked: Asked, manifest: Manifest | None, module: Module, contract: Contract | None
+) -> Stated:
+    if manifest is not None and not asked.arguments:
+        stated = state(manifest, module, asked.entry, asked.seed, contract)
         return narrowed(stated, module, asked.assume)
     if not asked.entry:
         sentence = "there is no manifest: name an exported function with --entry"
         raise WeavegateError(sentence, Exit.USAGE)
     ranges = tuple(_range(text) for text in asked.arguments)
-    return narrowed(state_bare(module, asked.entry, ranges), module, asked.assume)
+    bare = state_bare(module, asked.entry, ranges, contract=contract)
+    return narrowed(bare, module, asked.assume)
 
 
 def _range(text: str) -> Range:
@@ -282,19 +316,23 @@ def _progress(errors: Console) -> Any:
 
 
 def _taints(
-    asked: Asked, manifest_path: Path | None, module: Module, stated: Stated,
+    asked: Asked, manifest: Manifest | None, module: Module, stated: Stated,
     report: BoundReport, pool: Pool, models: Sequence[GasModel],
 ) -> Iterator[TaintResult]:  # fmt: skip
     """
     One taint run for each model under which independence is neither proved nor refuted.
     """
     unsettled = {answer.model for answer in report.gas if answer.independence == "unknown"}
-    if manifest_path is None or asked.arguments or not unsettled or not stated.inputs:
+    unsettled -= {answer.model for answer in report.gas if answer.model.startswith(HOST_PART)}
+    if manifest is None or asked.arguments or not unsettled or not stated.inputs:
+        return
+    if stated.precondition.initialize:
+        # A taint run is one of an instance that is fresh.
         return
     exports = [export.name for export in module.exports if export.kind == "memory"]
     entry = stated.precondition.entry
     call = build_call(
-        read_manifest(manifest_path), (), exports[0] if exports else None,
+        manifest, (), exports[0] if exports else None,
         grows=grows(module), entry=entry,
     )  # fmt: skip
     given = stated.inputs[-1]
@@ -310,43 +348,42 @@ def _taints(
                 continue
 
 
-def _fitting(
-    asked: Asked, chain: Chain | None, report: BoundReport, size: int
-) -> tuple[tuple[Fit, ...], SdkGas | None]:
+def _around(
+    asked: Asked, chain: Chain, module: Module, stated: Stated, engine: Engine, budget: Budget,
+    tell: Callable[[str], None], contract: Contract | None,
+) -> Shape:  # fmt: skip
     """
-    The call against a chain's limits.
+    What the chain's VM does around the entry, and bills for it.
     """
-    if chain is None:
-        return (), None
-    own = None if chain.gas_model.value is None else gas_model(chain.gas_model.value).id
-    bounds = [a.bound for a in report.gas if a.model == own and a.bound is not None]
-    # A module without imports makes no host call; its entry is called raw, without a message.
-    call = ProvedCall(
-        vm_gas=bounds[0].any_hi if bounds else None,
-        host_gas=0 if not asked.message_bytes else None,
-        pages=report.pages,
-        module_bytes=size,
-        message_bytes=asked.message_bytes,
-        loading=asked.loading,
-    )
-    return fits(call, chain, asked.max_sdk_gas), sdk_gas(call, chain)
+    model = gas_model(chain.gas_model.value or "")
+
+    def prove(entry: str, argument: Range) -> BoundReport:
+        tell(f"bound of {entry}")
+        bare = called_by_vm(state_bare(module, entry, (argument,), contract=contract), chain)
+        return bound(
+            module, bare.precondition, bare.inputs, [model], engine, budget=budget, progress=tell,
+            contract=contract,
+        )  # fmt: skip
+
+    sizes = Sizes(asked.message_bytes, asked.context_bytes, asked.answer_bytes)
+    return shape(module, stated.precondition.entry, model, sizes, prove)
 
 
 def _drawn(
-    asked: Asked, manifest_path: Path | None, module: Module, stated: Stated,
+    asked: Asked, manifest: Manifest | None, module: Module, stated: Stated,
     models: Sequence[GasModel], report: BoundReport, engine: Engine, tell: Callable[[str], None],
 ) -> Iterator[Drawn]:  # fmt: skip
     """
     Seeded inputs that meet the precondition, measured.
     """
     entry = stated.precondition.entry
-    source = None if asked.arguments else manifest_path
+    source = None if asked.arguments else manifest
     inputs = drawn_inputs(source, module, stated, entry, asked.seed)
     met = narrowed(replace(stated, inputs=inputs), module, asked.assume)
     yield from measured(module, report.gas, entry, met.inputs, models, engine, tell)
 
 
-def _write(asked: Asked, report: BoundReport) -> Iterator[str]:
+def _write(asked: Asked, report: BoundReport, around: Shape | None) -> Iterator[str]:
     """
     Write the certificate and the scripts; yields sentences about it.
     """
@@ -354,6 +391,11 @@ def _write(asked: Asked, report: BoundReport) -> Iterator[str]:
         if asked.emit is not None and report.certificate is not None:
             asked.emit.write_bytes(write_certificate(report.certificate))
             yield f"certificate: {asked.emit}"
+            for name, other in ({} if around is None else around.reports).items():
+                if other.certificate is not None:
+                    beside = asked.emit.with_suffix(f".{name}.json")
+                    beside.write_bytes(write_certificate(other.certificate))
+                    yield f"certificate of {name}: {beside}"
         elif asked.emit is not None:
             yield f"no certificate was confirmed, so {asked.emit} was not written"
         if asked.smt is not None:

@@ -22,7 +22,15 @@ from conformance.gas.records import GasModel
 from runners.instances import cases_per_instance
 from weavegate.bound_counting import Rewritten, Rows
 from weavegate.bound_proofs import ENGINE, Bounded
-from weavegate.bound_spans import PAGES, Span, claim_of, pages_bound, reason_of, within
+from weavegate.bound_spans import (
+    PAGES,
+    Span,
+    bounds_of,
+    claim_of,
+    pages_bound,
+    reason_of,
+    within,
+)
 from weavegate.bounds_asked import GAS, MEMORY
 from weavegate.counting import counter, participant
 from weavegate.judging import RunRecord
@@ -74,7 +82,8 @@ def measure(
     confirmed = [p for p in bounded.proofs if p.certificate is not None]
     if not confirmed:
         return Measurements()
-    with counter(participant(ENGINE), subject.manifest.run.memory_pages) as counting:
+    pages = subject.manifest.run.memory_pages
+    with counter(participant(ENGINE), pages, subject.host) as counting:
         for proof in confirmed:
             certificate = proof.certificate
             assert certificate is not None  # noqa: S101 - chosen above
@@ -184,7 +193,7 @@ class _Own:
             yield PAGES, pages_bound(self.certificate), outcome.pages.astype(np.uint64)
         if outcome.gas is None:
             return
-        for model, bound in zip(self.models, self.certificate.bounds, strict=True):
+        for model, bound in bounds_of(self.models, self.certificate):
             if outcome.meter in own_meters(model):
                 yield outcome.meter, bound, outcome.gas.astype(np.uint64)
 

@@ -10,8 +10,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from conformance.admission.fitting import OUTSIDE
+from conformance.admission.fitting import OUTSIDE, SdkGas
 from conformance.bounds.bound import GasAnswer
+from conformance.bounds.certificate import Certificate
 from conformance.bounds.parts import needed
 from conformance.bounds.prove.outcome import Obstacle
 from conformance.bounds.repairs import Repair
@@ -36,7 +37,11 @@ def print_bound(console: Output, done: BoundDone) -> None:
         console.say(_independence(answer))
     for taint in done.taints:
         console.say(_taint(taint))
-    _certified(console, done)
+    for sentence in () if done.kept is None else (done.kept.sentence(), *done.kept.broken):
+        console.say(shortened(sentence, 300))
+    if report.certificate is not None:
+        _memory(console, report.certificate)
+        _functions(console, done)
     for line in part_lines(done):
         console.say(line)
     _loops(console, done)
@@ -53,13 +58,7 @@ def print_bound(console: Output, done: BoundDone) -> None:
     console.say(f"{report.questions} questions to z3, {checked} obligations checked ({parts})")
 
 
-def _certified(console: Output, done: BoundDone) -> None:
-    """
-    Memory, stack and functions, where the call has a certificate.
-    """
-    certificate = done.report.certificate
-    if certificate is None:
-        return
+def _memory(console: Output, certificate: Certificate) -> None:
     stack = certificate.stack
     console.say(
         f"memory: at most {certificate.pages} pages; stack: at most {stack.depth}"
@@ -70,7 +69,6 @@ def _certified(console: Output, done: BoundDone) -> None:
             f"stack in linear memory: global {stack.shadow_global} never below"
             f" {stack.shadow_lowest}"
         )
-    _functions(console, done)
 
 
 def _seen(answer: GasAnswer) -> str:
@@ -196,6 +194,8 @@ def _asked(console: Output, done: BoundDone) -> None:
     Limits of a chain, and differences from an earlier certificate.
     """
     if done.chain is not None:
+        if done.sdk is not None:
+            _terms(console, done.chain.name, done.sdk)
         for fit in done.fits:
             console.say(f"{done.chain.name}: {fit.limit}: {fit.answer}: {fit.sentence}")
         console.say(f"not covered: {'; '.join(OUTSIDE)}")
@@ -204,6 +204,18 @@ def _asked(console: Output, done: BoundDone) -> None:
             console.say("nothing moved")
         for moved in done.moved:
             console.say(f"moved: {moved.sentence()}")
+
+
+def _terms(console: Output, name: str, gas: SdkGas) -> None:
+    """
+    The whole call, a line for each part.
+    """
+    whole = "unknown" if gas.total is None else f"at most {gas.total:,}"
+    console.say(f"{name}: the whole call in SDK gas: {whole}")
+    for term in gas.terms:
+        unit = "unknown" if term.sdk_gas is None else f"{term.sdk_gas:,}"
+        billed = "" if term.vm_gas is None else f" ({term.vm_gas:,} gas of the VM)"
+        console.say(f"  {term.name}: {unit}{billed}: {shortened(term.sentence, 200)}")
 
 
 def bound_json(done: BoundDone) -> dict[str, Any]:
@@ -233,6 +245,13 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
              "decisions": len(t.decisions)}
             for t in done.taints
         ],
+        "contract": None
+        if certificate is None or certificate.contract is None
+        else {"id": certificate.contract.id, "sha256": certificate.contract.sha256},
+        "host": None
+        if done.kept is None
+        else {"kept": not done.kept.broken, "broken": list(done.kept.broken),
+              "calls": done.kept.calls, "unasked": list(done.kept.unasked)},
         "pages": report.pages,
         "stack": None
         if certificate is None
@@ -272,6 +291,17 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
             }
             for x in report.obstacles
         ],
+        "sdk_gas": None
+        if done.sdk is None
+        else {
+            "total": done.sdk.total,
+            "terms": [
+                {"name": t.name, "vm_gas": t.vm_gas, "sdk_gas": t.sdk_gas, "sentence": t.sentence}
+                for t in done.sdk.terms
+            ],
+            "missing": list(done.sdk.missing),
+            "outside": list(OUTSIDE),
+        },
         "limits": [
             {"limit": f.limit, "allowed": f.allowed, "needed": f.needed, "answer": f.answer}
             for f in done.fits

@@ -65,6 +65,8 @@ def prove_all(asked: BoundsAsked, options: Options, tell: Callable[[str], None])
             chain=asked.chain_name,
             loading=asked.loading,
             message_bytes=asked.terms.message_bytes,
+            context_bytes=asked.terms.context_bytes,
+            answer_bytes=asked.terms.answer_bytes,
             max_sdk_gas=asked.terms.max_sdk_gas,
             engine=ENGINE,
             seed=options.seed,

@@ -4,6 +4,7 @@ What one meter showed of the calls that a bound is about, and which of it the bo
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from conformance.bounds.certificate import Bound, Certificate, Precondition
 from conformance.differential.records import Claim, Finding
+from conformance.gas.records import GasModel
 from runners.records import Call
 from runners.status import LIMITS, TRAPS, Status
 
@@ -74,6 +76,16 @@ def outside(bound: Bound, status: NDArray[np.uint8], values: NDArray[np.uint64])
 
 def _word(number: int) -> np.uint64:
     return np.uint64(min(number, _UNTIL))
+
+
+def bounds_of(
+    models: Sequence[GasModel], certificate: Certificate
+) -> Iterator[tuple[GasModel, Bound]]:
+    """
+    What a certificate says of each model's operators; a host's part of a bill is not among them.
+    """
+    by_name = {bound.model: bound for bound in certificate.bounds}
+    yield from ((model, by_name[model.id]) for model in models if model.id in by_name)
 
 
 def pages_bound(certificate: Certificate) -> Bound:

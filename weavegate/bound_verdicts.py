@@ -55,9 +55,16 @@ class Judging:
             for answer in done.report.gas:
                 told.say(f"{proof.entry}: {answer.model} {answer.sentence(assumed)}"
                          f"{self._seen(proof.entry, answer.model)}")  # fmt: skip
+                if answer.bound is None:
+                    told.open(f"{proof.entry}: {answer.model} is unknown: {_why(proof)}")
+            if done.kept is not None:
+                told.say(f"{proof.entry}: {done.kept.sentence()}")
+                for broken in done.kept.broken:
+                    told.fail(f"{proof.entry}: the host breaks its contract: {broken}")
             for model, most in asked.limits.max_gas:
-                bound = next(b for b in proof.certificate.bounds if b.model == model)
-                told.limit(f"max_gas {model}", bound.any_hi, most)
+                whole = done.report.whole_gas(model)
+                if whole is not None:
+                    told.limit(f"max_gas {model}", whole, most)
             self._fits(told, done, pages=False)
         for item in self.measured.coverage:
             told.say(

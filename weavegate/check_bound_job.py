@@ -16,7 +16,7 @@ from conformance.bounds.check.confirm import Confirmation, confirm
 from conformance.bounds.check.replaying.engine import Engine
 from conformance.bounds.trusted import trusted_base
 from conformance.gas.errors import UnknownGasModelError
-from conformance.gas.load import gas_model
+from conformance.gas.load import meter
 from reports.escapes import shortened, visible
 from runners.catalog import Catalog
 from runners.cell import CellLimits
@@ -73,7 +73,7 @@ def _certificate(path: Path) -> Certificate:
             raise WeavegateError(sentence, Exit.USAGE)
         certificate = read_certificate(path.read_bytes())
         for name in certificate.models:
-            gas_model(name)
+            meter(name)
     except OSError as error:
         sentence = f"{path}: cannot be read: {error.strerror}"
         raise WeavegateError(sentence, Exit.USAGE) from error
@@ -182,5 +182,6 @@ def _precondition(certificate: Certificate) -> str:
     parts += [f"any bytes at {u.start} .. {u.end}" for u in given.unknown]
     parts += [f"{v.size}-byte values at {v.start} .. {v.end} in {v.lo} .. {v.hi}"
               for v in given.values]  # fmt: skip
-    parts.append("a fresh instance" if given.fresh else "an instance in any state")
+    first = f" after {visible(', '.join(given.initialize))}" if given.initialize else ""
+    parts.append(f"a fresh instance{first}" if given.fresh else f"an instance in any state{first}")
     return "; ".join(parts)

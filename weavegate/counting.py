@@ -20,8 +20,10 @@ from runners.blocks import BlockOutcome, CaseBlock
 from runners.catalog import Catalog
 from runners.cell import CellLimits
 from runners.environments import Environments
+from runners.hosts.setting import HostSetting
 from runners.pool import Pool
 from runners.records import Budget, Call, Level
+from weavegate.hosted import hosted, makers
 from weavegate.nodes import Participant, choose
 
 BLOCK_CASES = 512
@@ -97,11 +99,14 @@ def participant(engine: str) -> Participant:
 
 
 @contextmanager
-def counter(node: Participant, most_pages: int) -> Iterator[Counter]:
+def counter(
+    node: Participant, most_pages: int, host: HostSetting | None = None
+) -> Iterator[Counter]:
     """
-    The node, ready to count modules of at most so many pages of memory.
+    The node, ready to count modules of at most so many pages of memory; *host* answers imports.
     """
     limits = CellLimits(data_mib=2048 + most_pages // 16)
-    with Pool([(node.node, node.launch)], limits=limits) as pool:
+    seat = hosted(node.node, host)
+    with Pool([(seat, node.launch)], limits=limits, hosts=makers(1, host)) as pool:
         pool.identities()
         yield Counter(pool, node)

@@ -18,6 +18,12 @@ Loading = Literal["unpinned", "pinned", "seen"]
 
 Answer = Literal["fits", "exceeds", "unknown"]
 
+ALLOCATE: Final = "allocate"
+WRITE: Final = "write of the message"
+READ: Final = "read of the answer"
+DEALLOCATE: Final = "deallocate"
+_BEFORE: Final = frozenset({ALLOCATE, WRITE})
+
 OUTSIDE: Final = (
     "the ante handler (signatures, bytes of the transaction)",
     "submessages and their replies",
@@ -28,6 +34,18 @@ OUTSIDE: Final = (
 """What a transaction costs beside the call, and no bound of the call covers."""
 
 
+class VmTerm(Struct, frozen=True):
+    """
+    One part of what the VM bills for a call, beside the module's entry.
+    """
+
+    name: str
+    gas: int | None
+    """The most, in the unit of the chain's gas model; None: not known."""
+    sentence: str
+    """What it is for; where it is not known, why."""
+
+
 class ProvedCall(Struct, frozen=True):
     """
     What was proved of one call, for every input; None where nothing was.
@@ -36,12 +54,14 @@ class ProvedCall(Struct, frozen=True):
     vm_gas: int | None
     """Most gas of the VM, in the unit of the chain's gas model, whatever the outcome."""
     host_gas: int | None
-    """Most gas of host calls and of moving the message and the answer, in the same unit."""
+    """Most gas of what the host bills for calls of the entry, in the same unit."""
     pages: int | None
     """Most pages of linear memory."""
     module_bytes: int
     message_bytes: int
     loading: Loading = "unpinned"
+    moving: tuple[VmTerm, ...] = ()
+    """Moving the message in and the answer out: `allocate`, writes, reads, `deallocate`."""
 
 
 class Fit(Struct, frozen=True):
@@ -57,6 +77,19 @@ class Fit(Struct, frozen=True):
     sentence: str
 
 
+class Term(Struct, frozen=True):
+    """
+    One part of the whole call; None where it is unknown.
+    """
+
+    name: str
+    vm_gas: int | None
+    """None too where it is no gas of the VM."""
+    sdk_gas: int | None
+    """Of gas of the VM: rounded up for this part alone, so that parts may add up to more."""
+    sentence: str
+
+
 class SdkGas(Struct, frozen=True):
     """
     The call in SDK gas.
@@ -69,6 +102,8 @@ class SdkGas(Struct, frozen=True):
     execution: int | None
     missing: tuple[str, ...]
     """What is unknown, one clause each."""
+    terms: tuple[Term, ...] = ()
+    """All parts, in the order in which they are paid."""
 
 
 def sdk_gas(call: ProvedCall, chain: Chain) -> SdkGas:
@@ -91,16 +126,48 @@ def sdk_gas(call: ProvedCall, chain: Chain) -> SdkGas:
     if call.vm_gas is None:
         missing.append("the gas of the module itself is not bounded")
     if call.host_gas is None:
-        missing.append("the gas of host calls and of the message's bytes is unknown")
+        missing.append("the gas of host calls is unknown")
+    missing += [f"{term.name}: {term.sentence}" for term in call.moving if term.gas is None]
     price, multiplier = register.message_byte.value, register.multiplier.value
     message = None if price is None else price * call.message_bytes
+    billed = _billed(call)
+    gases = [term.gas for term in billed if term.gas is not None]
     execution = None
-    if call.vm_gas is not None and call.host_gas is not None and multiplier:
-        execution = -(-(call.vm_gas + call.host_gas) // multiplier)
+    if len(gases) == len(billed) and multiplier:
+        execution = -(-sum(gases) // multiplier)
     parts = (fee.value, message, execution)
     known = [part for part in parts if part is not None]
     total = sum(known) if len(known) == len(parts) else None
-    return SdkGas(total, fee.value, message, execution, tuple(missing))
+    terms = (
+        Term("instance", None, fee.value, f"made of code that is {call.loading}"),
+        Term(
+            "message bytes", None, message, f"{call.message_bytes:,} bytes at {_shown(price)} each"
+        ),
+        *(
+            Term(term.name, term.gas, _rounded(term.gas, multiplier), term.sentence)
+            for term in billed
+        ),
+    )
+    return SdkGas(total, fee.value, message, execution, tuple(missing), terms)
+
+
+def _billed(call: ProvedCall) -> tuple[VmTerm, ...]:
+    """
+    All that the VM bills, in the order of a call.
+    """
+    before = [term for term in call.moving if term.name in _BEFORE]
+    after = [term for term in call.moving if term.name not in _BEFORE]
+    entry = VmTerm("entry", call.vm_gas, "operators of the entry and of all that it calls")
+    host = VmTerm("host calls", call.host_gas, "what the host bills for calls of the entry")
+    return (*before, entry, host, *after)
+
+
+def _rounded(gas: int | None, multiplier: int | None) -> int | None:
+    return None if gas is None or not multiplier else -(-gas // multiplier)
+
+
+def _shown(number: int | None) -> str:
+    return "an unknown price" if number is None else f"{number:,}"
 
 
 def fits(call: ProvedCall, chain: Chain, asked: int | None = None) -> tuple[Fit, ...]:

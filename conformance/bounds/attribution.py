@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
-from conformance.bounds.certificate import OUT, Certificate, HostContract, Summary
+from conformance.bounds.certificate import OUT, Certificate, Summary
 from conformance.bounds.check.facts import Plan, plan
 from conformance.bounds.check.semantics.layout import Edge, Layout
 from conformance.bounds.check.semantics.subject import Subject
+from conformance.bounds.host_records import HostContract
 from conformance.bounds.prove.solver import load_solver
 from conformance.gas.charges import Charges, function_charges
 from conformance.gas.records import GasModel

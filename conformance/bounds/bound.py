@@ -13,11 +13,14 @@ from typing import Literal
 from conformance.bounds.certificate import Bound, Certificate, Cost, Input, Precondition
 from conformance.bounds.check.confirm import Confirmation, confirm
 from conformance.bounds.check.replaying.replay import Runner
+from conformance.bounds.contract import Contract
 from conformance.bounds.parts import FunctionBound, function_bounds
 from conformance.bounds.prove.outcome import Attempt, LoopBound, Obstacle
 from conformance.bounds.prove.prover import Prover
 from conformance.bounds.prove.solver import STEPS
+from conformance.gas.load import HOST_PART, host_part
 from conformance.gas.records import GasModel
+from conformance.wasm.calls import call_graph
 from conformance.wasm.module import Module
 from conformance.wasm.rewrite.errors import CannotRewriteError
 from conformance.wasm.source_lines import source_lines
@@ -81,6 +84,14 @@ class BoundReport:
     parts: tuple[FunctionBound, ...] = ()
     """Without a certificate: functions whose own bounds the checker confirmed."""
 
+    def whole_gas(self, model: str) -> int | None:
+        """
+        Most gas of a call whatever its outcome, operators and host together; None: not proved.
+        """
+        parts = [answer.bound for answer in self.gas if answer.model in (model, HOST_PART + model)]
+        known = [part.any_hi for part in parts if part is not None]
+        return sum(known) if parts and len(known) == len(parts) else None
+
     @property
     def pages(self) -> int | None:
         """
@@ -130,9 +141,13 @@ def bound(
     module: Module, precondition: Precondition, inputs: Sequence[Input],
     models: Sequence[GasModel], runner: Runner, *, budget: Budget | None = None,
     progress: Progress = _quiet, guided: bool = True, scripts: bool = False, parts: bool = False,
+    contract: Contract | None = None,
 ) -> BoundReport:  # fmt: skip
     """
     Bounds of the calls of a valid *module* that meet *precondition*, under all *models*.
+
+    *contract* says what is assumed of imported functions. Where the call can reach one, each
+    model's answer is about what operators cost, and another one, `host:...`, about the rest.
 
     *inputs* suggest candidates, and go into the certificate for the checker to run on *runner*.
     Where the checker does not confirm, the answer is `unknown`, whatever the proof says. With
@@ -140,12 +155,15 @@ def bound(
     """
     allowed = budget or Budget()
     began = time.perf_counter()
+    asked, unpriced = host_meters(module, precondition.entry, models, contract)
     prover = Prover(
-        module, precondition, models, inputs, allowed.steps, allowed.stop, progress, guided, scripts
-    )
+        module, precondition, asked, inputs, allowed.steps, allowed.stop, progress, guided, scripts,
+        contract,
+    )  # fmt: skip
     attempt = prover.run()
     seconds = {"proof": time.perf_counter() - began}
     obstacles = list(attempt.obstacles)
+    obstacles += [prover.no_bill(sentence) for sentence in unpriced.values()]
     confirmation = None
     if attempt.certificate is not None:
         progress("checker")
@@ -174,7 +192,10 @@ def bound(
     return BoundReport(
         module=module.sha256,
         precondition=precondition,
-        gas=tuple(_answer(model, certificate, confirmation, inputs) for model in models),
+        gas=(
+            *(_answer(model, certificate, confirmation, inputs) for model in asked),
+            *(GasAnswer(model, "unknown", None) for model in unpriced),
+        ),
         certificate=certificate,
         confirmation=confirmation,
         obstacles=placed,
@@ -200,6 +221,33 @@ def _placed(
             for loop in attempt.loops
         ),
     )
+
+
+def host_meters(
+    module: Module, entry: str, models: Sequence[GasModel], contract: Contract | None
+) -> tuple[list[GasModel], dict[str, str]]:
+    """
+    *models*, and the host's part of each where a call of *entry* can reach an import; and the id of
+    each host's part that has no price, with a sentence that says so.
+    """
+    export = module.exported(entry)
+    called = [] if export is None else call_graph(module).imports_reached(export.index)
+    imported = [item.key for item in module.imports if item.kind == "function"]
+    keys = [imported[function] for function in called]
+    asked, unpriced = list(models), dict[str, str]()
+    for model in models if keys else ():
+        part = host_part(model)
+        if contract is None or not all(map(contract.has, keys)):
+            continue
+        missing = contract.unpriced(keys, model)
+        if missing:
+            names = ", ".join(missing)
+            unpriced[part.id] = (
+                f"contract {contract.text.id} gives no gas of {names} under {model.id}"
+            )
+        else:
+            asked.append(part)
+    return asked, unpriced
 
 
 def _answer(

@@ -15,6 +15,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from conformance.bounds.host_records import ContractText, HostAmount, HostContract, Written
+
 SCHEMA: Final = 1
 ENTRY: Final = -1
 """The cut at the entry of a function; the other cuts are the indices of its `loop` instructions."""
@@ -98,6 +100,8 @@ class Precondition(Struct, frozen=True, forbid_unknown_fields=True):
     """Mutable globals that earlier calls may have changed."""
     most_pages: Annotated[int, Meta(ge=0, le=65536)] = 65536
     """The host refuses growth beyond."""
+    initialize: tuple[str, ...] = ()
+    """Exports without parameters that the host calls before the entry, in this order."""
 
 
 class Cut(Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,17 +197,6 @@ class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     most: Dual = Dual()
 
 
-class Written(Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    Addresses that a function may write: from term `start` up to, not including, term `end`.
-
-    Terms of 32 bits over `param`, `entry-global` and constants, of the call's own entry.
-    """
-
-    start: str
-    end: str
-
-
 class Amount(Struct, frozen=True, forbid_unknown_fields=True):
     """
     The last operand of a bulk memory instruction, in bytes, at one place.
@@ -267,6 +260,7 @@ class Summary(Struct, frozen=True, forbid_unknown_fields=True):
     calls: tuple[CallSite, ...] = ()
     reads: tuple[Reading, ...] = ()
     amounts: tuple[Amount, ...] = ()
+    host_amounts: tuple[HostAmount, ...] = ()
     memory: bool = False
     """Follow the bytes of linear memory; required where an expression holds `load`."""
     floats: bool = False
@@ -284,31 +278,6 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
     name: Identifier
     width: Annotated[int, Meta(ge=1, le=64)]
     entries: tuple[Word, ...]
-
-
-class HostCost(Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    Gas that a host function reports under a model.
-    """
-
-    model: str
-    lo: Natural
-    hi: Natural
-
-
-class HostContract(Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    What is assumed of an imported function; the verdict names it as an assumption.
-
-    It does not call back, and does not grow memory.
-    """
-
-    key: str
-    """`module.name`."""
-    costs: tuple[HostCost, ...]
-    ensures: tuple[str, ...] = ()
-    """Over `param` and `result`."""
-    writes: tuple[Written, ...] | None = None
 
 
 class Stack(Struct, frozen=True, forbid_unknown_fields=True):
@@ -366,7 +335,7 @@ class Certificate(Struct, frozen=True, forbid_unknown_fields=True):
 
     module: Sha256
     models: tuple[str, ...]
-    """Gas models, `cosmwasm-vm@3.0.4`."""
+    """Gas models, `cosmwasm-vm@3.0.4`, or what the host bills under one (`host:...`)."""
     precondition: Precondition
     entry: Identifier
     """Summary of the entry function."""
@@ -380,6 +349,8 @@ class Certificate(Struct, frozen=True, forbid_unknown_fields=True):
     """Parts of memory that nothing writes after the host's input; known unless the host wrote."""
     tables: tuple[Table, ...] = ()
     hosts: tuple[HostContract, ...] = ()
+    contract: ContractText | None = None
+    """Where the hosts' contracts come from: the checker reads it itself."""
     assumptions: tuple[str, ...] = ()
     """Sentences for people; the checker compares them with what it had to assume."""
     inputs: tuple[Input, ...] = ()

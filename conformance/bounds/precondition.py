@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from conformance.bounds.certificate import Bytes, HostBytes, Input, Precondition, Range
+from conformance.bounds.contract import Contract
 from conformance.manifest.calls import UnknownEntryError
-from conformance.manifest.records import Domain, Manifest, ScalarCall, Tensor
+from conformance.manifest.records import Domain, Manifest, RunPart, ScalarCall, Tensor
 from conformance.wasm.module import Module
 from runners.bits import parse_bits
 from runners.records import AtAddress, ByExport, Constant, InputPointer, OutputPointer, Place
@@ -40,7 +42,10 @@ class Stated:
     inputs: tuple[Input, ...]
 
 
-def state(manifest: Manifest, module: Module, entry: str = "", seed: int = 0) -> Stated:
+def state(
+    manifest: Manifest, module: Module, entry: str = "", seed: int = 0,
+    contract: Contract | None = None,
+) -> Stated:  # fmt: skip
     """
     The precondition of one entry of a manifest, on an instance as instantiation leaves it.
 
@@ -48,37 +53,45 @@ def state(manifest: Manifest, module: Module, entry: str = "", seed: int = 0) ->
     CannotStateError, or UnknownEntryError for an *entry* that the manifest does not call.
     """
     run = manifest.run
-    pages = run.memory_pages if grows(module) else ALL_PAGES
-    if run.initialize:
-        names = ", ".join(run.initialize)
-        message = f"the manifest initializes by calling {names}: a bound speaks of fresh instances"
-        raise CannotStateError(message)
+    pages = run.memory_pages if grows(module, contract) else ALL_PAGES
     if run.entry is not None and entry in ("", run.entry):
-        return _buffered(manifest, module, seed, pages)
+        return _initialising(run, _buffered(manifest, module, seed, pages))
     found = [call for call in run.calls if call.entry == entry or (not entry)]
     if len(found) != 1:
         known = ", ".join([run.entry or "", *(call.entry for call in run.calls)]).strip(", ")
         message = f"name one of the manifest's entries: {known}"
         raise UnknownEntryError(message)
-    return _scalar(found[0], module, seed, pages)
+    return _initialising(run, _scalar(found[0], module, seed, pages))
 
 
-def grows(module: Module) -> bool:
+def _initialising(run: RunPart, stated: Stated) -> Stated:
     """
-    Whether any instruction can grow memory.
+    The same call, on an instance that was initialised first.
     """
-    return "memory.grow" in module.operators
+    if not run.initialize:
+        return stated
+    given = msgspec.structs.replace(stated.precondition, initialize=run.initialize)
+    return replace(stated, precondition=given)
+
+
+def grows(module: Module, contract: Contract | None = None) -> bool:
+    """
+    Whether any instruction can grow memory, or a host under its contract.
+    """
+    by_host = contract is not None and any(item.grows for item in contract.imports)
+    return by_host or "memory.grow" in module.operators
 
 
 def state_bare(
-    module: Module, entry: str, arguments: tuple[Range, ...] = (), pages: int = 512
-) -> Stated:
+    module: Module, entry: str, arguments: tuple[Range, ...] = (), pages: int = 512,
+    contract: Contract | None = None,
+) -> Stated:  # fmt: skip
     """
     A call without a manifest: *arguments* in their ranges, or any where none are given.
 
     A module that grows memory is refused more than *pages*.
     """
-    pages = pages if grows(module) else ALL_PAGES
+    pages = pages if grows(module, contract) else ALL_PAGES
     export = module.exported(entry)
     if export is None or export.kind != "function":
         message = f"no function {entry!r} is exported"

@@ -19,8 +19,12 @@ _PARTS: Final = (
     ("replay", ("conformance/bounds/check/replaying/*.py", "conformance/wasm/rewrite/*.py",
                 "conformance/gas/metering.py")),
     ("form of certificates", ("conformance/bounds/certificate.py",
-                              "conformance/bounds/expressions.py")),
+                              "conformance/bounds/expressions.py",
+                              "conformance/bounds/host_records.py")),
+    ("contract files", ("conformance/bounds/contract.py", "conformance/manifest/errors.py",
+                        "conformance/manifest/positions.py", "conformance/manifest/section.py")),
     ("codec and opcode tables", ("conformance/wasm/*.py",)),
+    ("reference evaluator", ("conformance/wasm/evaluate/*.py", "conformance/wasm/numerics/*.py")),
     ("charges of gas models", ("conformance/gas/charges.py", "conformance/gas/load.py",
                                "conformance/gas/records.py", "conformance/gas/errors.py")),
 )  # fmt: skip

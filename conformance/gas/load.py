@@ -30,6 +30,12 @@ from conformance.wasm.opcodes import BY_NAME
 _FILE: Final = "models.toml"
 HOME: Final = "cosmwasm-vm"
 """The model that is meant when none is named."""
+HOST_PART: Final = "host:"
+"""
+Before the id of a model: what the host bills under it, apart from what operators cost.
+
+`cosmwasm-vm@3.0.4` and `host:cosmwasm-vm@3.0.4` are the two parts of one bill.
+"""
 
 
 class _Term(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +146,27 @@ def gas_model(text: str) -> GasModel:
     if found is None:
         raise _unknown(text)
     return found
+
+
+def meter(text: str) -> GasModel:
+    """
+    The model `name@version`, or the host's part of its bill, `host:name@version`.
+
+    Raises UnknownGasModelError.
+    """
+    if not text.startswith(HOST_PART):
+        return gas_model(text)
+    return host_part(gas_model(text.removeprefix(HOST_PART)))
+
+
+def host_part(model: GasModel) -> GasModel:
+    """
+    A meter on which no operator costs anything: what is left of the bill is the host's.
+    """
+    return msgspec.structs.replace(
+        model, name=HOST_PART + model.name, weights=dict.fromkeys(model.weights, 0), entry=0,
+        header=0, locals=None, per_target=0, per_parameter=0, dynamic=(),
+    )  # fmt: skip
 
 
 def order(version: str) -> tuple[tuple[int, int | str], ...]:

@@ -16,10 +16,12 @@ MAX_PAGES: Final = 65_536
 _MOST: Final = (1 << 63) - 1
 _MOST_WORDS: Final = (1 << 32) - 1
 _LOADINGS: Final = ("unpinned", "pinned", "seen")
-_CHAIN_KEYS: Final = ("name", "file", "loading", "message_bytes", "max_sdk_gas")
+_CHAIN_KEYS: Final = (
+    "name", "file", "loading", "message_bytes", "context_bytes", "answer_bytes", "max_sdk_gas",
+)  # fmt: skip
 
 
-def read_bounds(top: Section) -> BoundsPart | None:
+def read_bounds(top: Section, folder: str) -> BoundsPart | None:
     """
     `[bounds]`, or None where there is none; raises BadManifestError.
     """
@@ -42,6 +44,7 @@ def read_bounds(top: Section) -> BoundsPart | None:
         max_depth=_most(section, "max_depth", _MOST_WORDS),
         max_frame_words=_most(section, "max_frame_words", _MOST_WORDS),
         independent=section.boolean("independent", default=False),
+        contract=_contract(section, folder),
     )
 
 
@@ -66,8 +69,22 @@ def read_chain_part(top: Section, folder: str) -> ChainPart | None:
         file=file,
         loading=cast('Literal["unpinned"]', section.choice("loading", _LOADINGS, "unpinned")),
         message_bytes=section.integer("message_bytes", 0, _MOST, 0),
+        context_bytes=_most(section, "context_bytes", _MOST),
+        answer_bytes=_most(section, "answer_bytes", _MOST),
         max_sdk_gas=_most(section, "max_sdk_gas", _MOST),
     )
+
+
+def _contract(section: Section, folder: str) -> str:
+    """
+    A file that ends in .toml, or the name of a shipped contract.
+    """
+    if not section.text("contract", "").endswith(".toml"):
+        return section.text("contract", "")
+    file = section.file("contract")
+    if not (Path(folder) / file).is_file():
+        raise section.refusal("contract", f"`contract`: there is no file {Path(folder) / file}")
+    return file
 
 
 def _model(section: Section, keys: tuple[str | int, ...], text: str) -> str:

@@ -102,7 +102,7 @@ def _manifest(top: Section, folder: str) -> Manifest:
         run=run,
         judge=_judge(top.section("judge")),
         semantics=_semantics(top.section("semantics")) if "semantics" in top.table else None,
-        bounds=read_bounds(top),
+        bounds=read_bounds(top, folder),
         chain=read_chain_part(top, folder),
     )
 

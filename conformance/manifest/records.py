@@ -150,6 +150,8 @@ class BoundsPart(Struct, frozen=True, kw_only=True):
     """Most words of locals and operands of all activations at once."""
     independent: bool = False
     """Whether every input must cost the same gas."""
+    contract: str = ""
+    """What is assumed of the host: a contract file in the manifest's folder, or a shipped one."""
 
 
 class ChainPart(Struct, frozen=True, kw_only=True):
@@ -164,6 +166,10 @@ class ChainPart(Struct, frozen=True, kw_only=True):
     loading: Literal["unpinned", "pinned", "seen"] = "unpinned"
     """How the code is found: not pinned, pinned, or loaded earlier in the same transaction."""
     message_bytes: int = 0
+    context_bytes: int | None = None
+    """Most bytes of each of env and info, as JSON; None: not said."""
+    answer_bytes: int | None = None
+    """Most bytes of the answer; None: not said."""
     max_sdk_gas: int | None = None
     """A limit of the author's own on the whole call, in SDK gas."""
 

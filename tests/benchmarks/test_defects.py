@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bare import BenchmarkError
 from benchmarks.defect_asking import apart, fuel, values
 from benchmarks.defect_list import FOLDER, Defect, defects, module_of
 from benchmarks.defects import TARGET, Measured, measure, page, releases, row, spans
+from benchmarks.loop_process import BenchmarkError
 from runners.catalog import Catalog, order
 
 CATALOG = Catalog.load()

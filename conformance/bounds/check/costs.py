@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.bounds.certificate import Cost, HostContract, Summary
+from conformance.bounds.certificate import Cost, Summary
 from conformance.bounds.check.duals import FlowSystem, check_dual
 from conformance.bounds.check.facts import Plan
 from conformance.bounds.check.refusals import NotModelledError, Refusal, RefusedError
+from conformance.bounds.check.semantics.bills import bill
 from conformance.bounds.check.semantics.subject import Callee, Subject
+from conformance.bounds.host_records import HostContract
 from conformance.gas.charges import Charges, function_charges
 from conformance.gas.records import GasModel
 from conformance.wasm.components import components
@@ -75,7 +77,7 @@ class Costs:
                 low, high = extra.get(at, (0, 0))
                 if layout.code[at].opcode.name in ("call", "call_indirect"):
                     callees = self.subject.callees(summary, at)
-                    bounds = [self._called(summary, callee) for callee in callees]
+                    bounds = [self._called(summary, at, callee) for callee in callees]
                     low += min((pair[0] for pair in bounds), default=0)
                     high += max((pair[1] for pair in bounds), default=0)
                     if layout.code[at].opcode.name == "call_indirect" or any(
@@ -98,17 +100,18 @@ class Costs:
             raise RefusedError("form", message)
         return summary.costs[self.number]
 
-    def _called(self, caller: Summary, callee: Callee) -> tuple[int, int]:
+    def _called(self, caller: Summary, at: int, callee: Callee) -> tuple[int, int]:
         """
         Least and most gas of a call, 0 for one that the potential pays for.
+
+        A host's own part is on the host's meter alone; what it calls is paid as any call is.
         """
         contract = callee.contract
         if isinstance(contract, HostContract):
-            found = [cost for cost in contract.costs if cost.model == self.model.id]
-            if len(found) != 1:
-                message = f"the contract of {contract.key} states no gas under {self.model.id}"
-                raise RefusedError("form", message)
-            return found[0].lo, found[0].hi
+            low, high = bill(caller, at, contract, self.model.id)
+            for inner, times in self.subject.reentered(caller, at, callee):
+                high += times * self._called(caller, at, inner)[1]
+            return low, high
         if self.group_of[contract.name] == self.group_of[caller.name]:
             return 0, 0
         return self.total(contract)

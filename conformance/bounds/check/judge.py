@@ -13,14 +13,14 @@ from conformance.bounds.check.costs import Costs, groups, recursive, stack
 from conformance.bounds.check.facts import Plan
 from conformance.bounds.check.refusals import UNANSWERED, Reason, Refusal, RefusedError
 from conformance.bounds.check.semantics.execution import Region
-from conformance.bounds.check.semantics.form import check_precondition, check_shadow, check_sizes
+from conformance.bounds.check.semantics.form import check_parts, check_precondition, check_shadow
 from conformance.bounds.check.semantics.layout import WIDTH
 from conformance.bounds.check.semantics.subject import Subject
 from conformance.bounds.check.semantics.terms import Terms
 from conformance.bounds.check.solving import RESOURCES, Solving
 from conformance.bounds.check.summaries import Findings, Proof
 from conformance.gas.errors import RefusedOperatorError, UnknownGasModelError
-from conformance.gas.load import gas_model
+from conformance.gas.load import meter
 from conformance.gas.records import GasModel
 from conformance.wasm.limits import MOST_PAGES
 from conformance.wasm.module import Module
@@ -87,7 +87,7 @@ def _judge(
     if certificate.module != module.sha256:
         sentence = f"the certificate is about module {certificate.module}, not {module.sha256}"
         raise RefusedError("other-module", sentence)
-    check_sizes(certificate)
+    check_parts(certificate)
     subject = Subject(module, certificate)
     verdict.refusals += [*check_precondition(subject), *check_shadow(subject)]
     if verdict.refusals:
@@ -114,7 +114,7 @@ def _judge(
     verdict.obligations, verdict.queries = findings.obligations, solving.queries
     verdict.summaries = len(names)
     began = time.perf_counter()
-    models = [gas_model(name) for name in certificate.models]
+    models = [meter(name) for name in certificate.models]
     for number, model in enumerate(models):
         costs = Costs(subject, model, number, group_of, loops)
         for done, name in enumerate(names):
@@ -134,7 +134,8 @@ def assumptions(certificate: Certificate) -> tuple[str, ...]:
     """
     What the verdict rests on beside the module and the precondition.
     """
-    found = [f"host {host.key} keeps its contract" for host in certificate.hosts]
+    alone = [f"host {host.key} keeps its contract" for host in certificate.hosts]
+    found = alone if certificate.contract is None else [certificate.contract.assumption]
     most = certificate.precondition.most_pages
     if most < MOST_PAGES:
         found.append(f"the host refuses memory beyond {most} pages")

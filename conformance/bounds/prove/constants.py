@@ -41,6 +41,10 @@ def find_constants(module: Module, image: Image, entry: int) -> Constants:
     """
     Regions that loads start from on which control depends; each reaches to the next one used.
     """
+    called = {c for function in image.reachable(entry) for c in image.called(function)}
+    if any((host := image.host(c)) is not None and host.writes is None for c in called):
+        # It may write over any constant.
+        return Constants()
     wanted: dict[tuple[int, int], tuple[int, int]] = {}
     bases: set[int] = set()
     terms = Terms()

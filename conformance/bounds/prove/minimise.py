@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from conformance.bounds.certificate import ENTRY
 from conformance.bounds.prove.constants import Constants
+from conformance.bounds.prove.hosts import amount_goals
 from conformance.bounds.prove.houdini import ways
 from conformance.bounds.prove.obligations import (
     Fact,
@@ -41,6 +42,7 @@ def all_goals(
     yield from region_goals(subject, proof, constants.spans, shadow)
     yield from recursion_goals(subject, proof)
     yield from calling_goals(subject, proof)
+    yield from amount_goals(subject, proof)
 
 
 def minimise(

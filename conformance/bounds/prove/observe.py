@@ -18,12 +18,14 @@ from typing import Final
 import numpy as np
 
 from conformance.bounds.certificate import ENTRY, Input, Precondition
+from conformance.bounds.check.replaying.host import ContractHosts
 from conformance.wasm.module import Module
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
 from conformance.wasm.rewrite.errors import CannotRewriteError
 from conformance.wasm.rewrite.hidden_memory import PAGE_BYTES
 from conformance.wasm.rewrite.points import entries, loop_heads
 from runners.blocks import CaseBlock
+from runners.hosts.host import host_node
 from runners.launch import Launch
 from runners.pack import pack
 from runners.pool import Pool
@@ -68,34 +70,53 @@ class Observed:
         return self.rows.get((function, cut), [])
 
 
-def observe(module: Module, precondition: Precondition, inputs: Sequence[Input]) -> Observed:
+def observe(
+    module: Module, precondition: Precondition, inputs: Sequence[Input],
+    hosts: Sequence[ContractHosts | None] = (None,),
+) -> Observed:  # fmt: skip
     """
     Run *inputs* and note the state at entries and loop heads, thinned out evenly in long runs.
+
+    Each input is run with each of *hosts*, which answer what the module imports.
     """
     observed = Observed()
     points = (*entries(module), *loop_heads(module))
-    if not inputs or not points or module.imports:
+    if not inputs or not points or (module.imports and None in hosts):
         return observed
     with tempfile.TemporaryDirectory(prefix="weavegate-bounds-") as folder:
         launch = wasmtime_launch(Path(folder))
-        with Pool([(Node(launch.engine), launch)]) as pool:
-            for given in inputs:
-                for every in _THINNED:
-                    # No more than this fits into the buffer: the run need not go on.
-                    stop = every * _BUFFER_PAGES * PAGE_BYTES // _LEAST_ROW
-                    try:
-                        made = checkpointed(
-                            module, points, every=every, stop=stop, hashed=False,
-                            buffer_pages=_BUFFER_PAGES,
-                        )  # fmt: skip
-                    except CannotRewriteError:
+        for host in hosts:
+            node = Node(launch.engine)
+            seats = {} if host is None else {0: host}
+            node = node if host is None else host_node(node, host)
+            with Pool([(node, launch)], hosts=seats) as pool:
+                for given in inputs:
+                    if not _observed(observed, pool, module, precondition, given):
                         return observed
-                    rows = list(_run(pool, made, module, precondition, given))
-                    whole = every == 1
-                    _keep(observed, module, made, rows, whole)
-                    if len(rows) * _row_bytes(made) < made.size_bytes // 2:
-                        break
     return observed
+
+
+def _observed(
+    observed: Observed, pool: Pool, module: Module, precondition: Precondition, given: Input
+) -> bool:
+    """
+    Run one input, with every row or a share of them; False where the module cannot be watched.
+    """
+    points = (*entries(module), *loop_heads(module))
+    for every in _THINNED:
+        # No more than this fits into the buffer: the run need not go on.
+        stop = every * _BUFFER_PAGES * PAGE_BYTES // _LEAST_ROW
+        try:
+            made = checkpointed(
+                module, points, every=every, stop=stop, hashed=False, buffer_pages=_BUFFER_PAGES
+            )
+        except CannotRewriteError:
+            return False
+        rows = list(_run(pool, made, module, precondition, given))
+        _keep(observed, module, made, rows, every == 1)
+        if len(rows) * _row_bytes(made) < made.size_bytes // 2:
+            break
+    return True
 
 
 def wasmtime_launch(folder: Path) -> Launch:

@@ -7,13 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Final
 
 from conformance.bounds.certificate import ENTRY, Input, Precondition
 from conformance.bounds.check.refusals import RefusedError
+from conformance.bounds.check.replaying.host import ways
 from conformance.bounds.check.semantics.image import Image
-from conformance.bounds.expressions import Scope, read_formula
+from conformance.bounds.contract import Contract
+from conformance.bounds.expressions import BadExpressionError, Scope, read_formula
+from conformance.bounds.host_records import HostContract
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
+from conformance.bounds.prove.hosts import find_amounts, suppose_hosts, waiting
 from conformance.bounds.prove.houdini import bury, settle
 from conformance.bounds.prove.limits import too_large
 from conformance.bounds.prove.minimise import minimise
@@ -30,11 +35,14 @@ from conformance.bounds.prove.subject import RETURN, Subject, open_subject
 from conformance.bounds.prove.terms import Term, Terms
 from conformance.bounds.prove.walks import walks
 from conformance.bounds.prove.writing import all_ranked, write, write_complete
+from conformance.gas.load import HOST_PART, gas_model
 from conformance.gas.records import GasModel
 from conformance.wasm.calls import call_graph
 from conformance.wasm.module import Module
 
 Progress = Callable[[str], None]
+_OBSERVED_WAYS: Final = 2
+"""Ways in which the host answers the runs that suggest candidates: all least, all greatest."""
 
 
 def _quiet(part: str) -> None:
@@ -58,6 +66,8 @@ class Prover:
     """Whether runs of the inputs suggest candidates; without, only the text does."""
     scripts: bool = False
     """Whether obligations are wanted as SMT-LIB."""
+    contract: Contract | None = None
+    """What is assumed of the host's functions."""
     _terms: Terms = field(default_factory=Terms)
 
     def run(self) -> Attempt:  # noqa: PLR0911 - one return for each way to end
@@ -71,7 +81,7 @@ class Prover:
         if large:
             return Attempt(None, large)
         try:
-            image = Image(self.module, self.precondition)
+            image = Image(self.module, self.precondition, self._hosts())
             obstacles = tuple(self._outside(image))
         except RefusedError as error:
             return self._refused(error.refusal.sentence)
@@ -80,7 +90,8 @@ class Prover:
         observed = Observed()
         if self.guided:
             self.progress("runs that suggest candidates")
-            observed = observe(self.module, self.precondition, self.inputs)
+            hosts = ways(image, image.hosts, 0)[:_OBSERVED_WAYS]
+            observed = observe(image.running, self.precondition, self.inputs, hosts)
         try:
             first = self._attempt(image, observed, Constants())
             if first.certificate is not None or not first.obstacles:
@@ -93,7 +104,19 @@ class Prover:
             return Attempt(None, (self._at("no solver", self._entry, ENTRY, str(error)),))
         except RefusedError as error:
             return self._refused(error.refusal.sentence)
+        except BadExpressionError as error:
+            return self._refused(f"the contract does not fit an import: {error}")
         return second if second.certificate is not None else first
+
+    def _hosts(self) -> tuple[HostContract, ...]:
+        """
+        Contracts of the imports, with gas on those meters that are of a host's part.
+        """
+        if self.contract is None:
+            return ()
+        keys = [item.key for item in self.module.imports if item.kind == "function"]
+        parts = [m.id.removeprefix(HOST_PART) for m in self.models if m.name.startswith(HOST_PART)]
+        return self.contract.hosts(keys, [gas_model(name) for name in parts])
 
     @property
     def _entry(self) -> int:
@@ -105,6 +128,12 @@ class Prover:
         The obstacle that the checker does not confirm what was proved.
         """
         return self._at("refused by the checker", self._entry, ENTRY, sentence)
+
+    def no_bill(self, sentence: str) -> Obstacle:
+        """
+        The obstacle that a contract gives no price.
+        """
+        return self._at("missing contract", self._entry, ENTRY, sentence)
 
     def _refused(self, sentence: str) -> Attempt:
         return Attempt(None, (self._at("not modelled", self._entry, ENTRY, sentence),))
@@ -125,15 +154,18 @@ class Prover:
         graph = call_graph(self.module)
         reached = image.reachable(self._entry)
         found = []
+        for caller, host, inner in waiting(image, self._entry):
+            title = self.module.function_name(inner)
+            sentence = f"host {image.imported[host]} may call {title}, which can be waiting for it"
+            found.append(self._at("not modelled", caller, ENTRY, sentence))
         for group in graph.recursive:
             if len(group) > 1 and reached & set(group):
                 names = " and ".join(self.module.function_name(f) for f in group)
                 found.append(self._at("recursion", group[0], ENTRY, f"{names} can call each other"))
         for function in sorted(reached):
             for called in sorted(set(image.called(function))):
-                if called < self.module.imported_functions:
-                    keys = [i.key for i in self.module.imports if i.kind == "function"]
-                    sentence = f"host {keys[called]} is called and has no contract"
+                if called < self.module.imported_functions and image.host(called) is None:
+                    sentence = f"host {image.imported[called]} is called and has no contract"
                     found.append(self._at("missing contract", function, ENTRY, sentence))
         return found
 
@@ -150,6 +182,7 @@ class Prover:
         shadow, settled = None, False
         try:
             self._suppose(subject, observed)
+            suppose_hosts(subject)
             if solver.proves(self._given(subject), terms.false):
                 sentence = "no call meets the precondition: its parts contradict each other"
                 found = (self._at("contradiction", self._entry, ENTRY, sentence),)
@@ -163,6 +196,7 @@ class Prover:
             if obstacles:
                 return self._partly(subject, solver, ranking, obstacles)
             shadow = shadow_stack(subject, solver)
+            find_amounts(subject, solver)
             if self.precondition.fresh:
                 subject.most_pages = most_pages(subject, solver)
             self.progress("fewest hypotheses")
@@ -178,8 +212,9 @@ class Prover:
                 return self._partly(subject, solver, ranking, obstacles)
         self.progress("prices")
         certificate, missing = write(
-            subject, ranking, self.models, self.precondition, self.inputs, constants, shadow
-        )
+            subject, ranking, self.models, self.precondition, self.inputs, constants, shadow,
+            None if self.contract is None else self.contract.text,
+        )  # fmt: skip
         scripts, loops = {}, tuple(self._loops(ranking))
         if self.scripts and certificate is not None:
             scripts = dict(export(subject, solver, ranking, constants, shadow))

@@ -15,7 +15,9 @@ from typing import Any, Final
 from conformance.bounds.certificate import ENTRY, OUT
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.check.semantics.layout import WIDTH, Edge, Layout
+from conformance.bounds.expressions import Scope, read_term
 from conformance.bounds.prove.machine import integer
+from conformance.bounds.prove.reading import as_term
 from conformance.bounds.prove.states import (
     EXIT,
     TRAP,
@@ -366,13 +368,42 @@ class _Run:
         del stack[len(stack) - len(kind.parameters) :]
         before = state.copy()
         results = tuple(terms.unknown(WIDTH[k]) for k in kind.results)
-        self.affect(state, [function for _, function in options])
+        self.affect(at, state, [function for _, function in options])
         after = state.copy()
         for when, function in options:
             guard = terms.every([state.guard, when])
             called = Called(at, guard, function, before, arguments, after, results)
             self.region.calls.append(called)
+            self.host_writes(at, guard, function, arguments)
+            for inner in self.executor.image.reentered(function):
+                self.reenter(at, guard, inner, after)
         state.stack += results
+
+    def host_writes(self, at: int, guard: Term, function: int, arguments: Sequence[Term]) -> None:
+        """
+        What a contract says that the host writes.
+        """
+        host = self.executor.image.host(function)
+        written = () if host is None or host.writes is None else host.writes
+        kinds = [WIDTH[k] for k in self.executor.image.module.function_type(function).parameters]
+        scope = Scope({"param": kinds}, loads=False)
+        put = {self.terms.variable("param", k, v.width): v for k, v in enumerate(arguments)}
+        for item in written:
+            ends = [
+                self.wide(self.terms.substituted(as_term(read_term(text, scope), self.terms), put))
+                for text in (item.start, item.end)
+            ]
+            self.region.writes.append(Access(at, guard, ends[0], ends[1]))
+
+    def reenter(self, at: int, guard: Term, function: int, state: State) -> None:
+        """
+        A call that a host makes: with any arguments, in any state that its own call may leave.
+        """
+        kind = self.executor.image.module.function_type(function)
+        arguments = tuple(self.terms.unknown(WIDTH[k]) for k in kind.parameters)
+        results = tuple(self.terms.unknown(WIDTH[k]) for k in kind.results)
+        made = Called(at, guard, function, state, arguments, state, results, reentered=True)
+        self.region.calls.append(made)
 
     def targets(self, index: Term, table: int, type_index: int) -> list[tuple[Term, int]]:
         """
@@ -384,17 +415,25 @@ class _Run:
             found.setdefault(function, []).append(hit)
         return [(self.terms.some(hits), function) for function, hits in found.items()]
 
-    def affect(self, state: State, functions: Sequence[int]) -> None:
+    def affect(self, at: int, state: State, functions: Sequence[int]) -> None:
         """
         Globals, pages and memory after a call.
         """
         terms, image = self.terms, self.executor.image
         state.stored = True
         own = [f for f in functions if f >= image.module.imported_functions]
+        own += [inner for f in functions for inner in image.reentered(f)]
         effects = [image.effects(function) for function in own]
         for index in sorted(frozenset().union(*[written for written, _ in effects])):
             state.globals[index] = terms.unknown(WIDTH[image.module.global_types[index].type])
-        if any(grows for _, grows in effects):
+        hosts = [host for f in functions if (host := image.host(f)) is not None]
+        granted = max((host.grows for host in hosts), default=0)
+        if granted:
+            most = terms.const(_WIDE, image.most_pages)
+            after = terms.two("add", self.wide(state.pages), terms.const(_WIDE, granted))
+            after = terms.ite(terms.two("ule", after, most), after, most)
+            self.region.growths.append(Grown(at, state.guard, after))
+        if granted or any(grows for _, grows in effects):
             state.pages = terms.unknown(32)
 
 

@@ -78,6 +78,8 @@ class Called:
     arguments: tuple[Term, ...]
     after: State
     results: tuple[Term, ...]
+    reentered: bool = False
+    """Whether a host calls it, which is called at this place itself."""
 
 
 @dataclass(frozen=True, slots=True)

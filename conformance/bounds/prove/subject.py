@@ -88,6 +88,8 @@ class Subject:
     """
     most_pages: int = 65536
     """The most pages of linear memory that are claimed."""
+    amounts: dict[tuple[int, int, str, str], tuple[int, int]] = field(default_factory=dict)
+    """(Function, call, host, length that it bills by) -> the least and the most of it."""
 
     def required(self, called: Called) -> Sequence[Term]:
         """
@@ -117,6 +119,9 @@ class Subject:
             put[self.terms.variable("global", k, value.width)] = value
         put[self.terms.variable("pages", 0, 32)] = called.after.pages
         known: dict[Term, Term] = {}
+        if called.reentered:
+            # A host may call more than once, or not at all: nothing is known afterwards.
+            return [self.terms.true for _ in self.holds.get((called.function, RETURN), ())]
         made = [
             self.terms.substituted(term, put, known)
             for term in self.holds.get((called.function, RETURN), ())

@@ -30,7 +30,10 @@ from conformance.bounds.certificate import (
     Weight,
 )
 from conformance.bounds.check.semantics.layout import Edge
+from conformance.bounds.host_records import ContractText, HostAmount, HostContract
 from conformance.bounds.prove.constants import Constants
+from conformance.bounds.prove.hosts import host_cost
+from conformance.bounds.prove.hosts import order as host_order
 from conformance.bounds.prove.minimise import Ranking
 from conformance.bounds.prove.obligations import Fact
 from conformance.bounds.prove.prices import Row, Solution, System, solve
@@ -52,6 +55,16 @@ def summary_name(function: int) -> str:
     return f"f{function}"
 
 
+class _UnknownBillError(Exception):
+    """
+    What a host bills at a call has no bound.
+    """
+
+    def __init__(self, at: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.at = at
+
+
 @dataclass(slots=True)
 class Writer:
     """
@@ -65,6 +78,7 @@ class Writer:
     inputs: Sequence[Input]
     constants: Constants
     shadow: tuple[int, int] | None = None
+    contract: ContractText | None = None
     missing: Missing = field(default_factory=list)
     costs: dict[tuple[int, str], Cost] = field(default_factory=dict)
     used: dict[str, None] = field(default_factory=dict)
@@ -76,9 +90,8 @@ class Writer:
         """
         order = [
             function
-            for group in call_graph(self.subject.image.module).order
+            for group in host_order(self.subject.image, self.subject.entry)
             for function in group
-            if function in self.subject.functions
         ]
         summaries = []
         for function in order:
@@ -120,9 +133,13 @@ class Writer:
         shadow = self.shadow or (None, 0)
         tables = tuple(Table(name, *subject.terms.tables[name]) for name in sorted(self.used))
         most = self.precondition.most_pages
-        assumptions = (
-            (f"the host refuses memory beyond {most} pages",) if most < 65536 else ()  # noqa: PLR2004 - all that 32 bits can address
-        )
+        hosts = self._hosts()
+        text = self.contract if hosts else None
+        assumptions = []
+        if text is not None:
+            assumptions.append(text.assumption)
+        if most < 65536:  # noqa: PLR2004 - all that 32 bits can address
+            assumptions.append(f"the host refuses memory beyond {most} pages")
         return Certificate(
             module=module.sha256,
             models=tuple(model.id for model in self.models),
@@ -134,9 +151,20 @@ class Writer:
             stack=Stack(depth, words, shadow[0], shadow[1]),
             regions=tuple(Bytes(start, end) for start, end in self.constants.spans),
             tables=tables,
-            assumptions=assumptions,
+            hosts=hosts,
+            contract=text,
+            assumptions=tuple(assumptions),
             inputs=tuple(self.inputs),
         )
+
+    def _hosts(self) -> tuple[HostContract, ...]:
+        """
+        Contracts of the imports that the call can reach.
+        """
+        image = self.subject.image
+        called = sorted({c for f in self.subject.functions for c in image.called(f)})
+        found = {function: image.host(function) for function in called}
+        return tuple({host.key: host for host in found.values() if host is not None}.values())
 
     def bound(self, model: GasModel) -> Bound:
         """
@@ -179,6 +207,36 @@ class Writer:
             deepest[function] = (depth, words)
         return deepest[self.subject.entry]
 
+    def _promises(self, function: int) -> bool:
+        """
+        Whether a callee ensures anything, in the certificate.
+        """
+        host = self.subject.image.host(function)
+        if host is not None:
+            return bool(host.ensures)
+        return bool(self.subject.holds.get((function, RETURN)))
+
+    def _called(
+        self, proof: FunctionProof, at: int, function: int, model: GasModel
+    ) -> tuple[int, int]:
+        """
+        Least and most gas of a call: of the host's contract and what it calls, or of a summary.
+        """
+        host = self.subject.image.host(function)
+        if host is None:
+            cost = self.costs[function, model.id]
+            return cost.lo, self._whole(function, cost)
+        found = host_cost(self.subject, proof.function, at, host, model)
+        if isinstance(found, str):
+            raise _UnknownBillError(at, found)
+        low, high = found
+        for item in host.reenters:
+            export = self.subject.image.module.exported(item.export)
+            if export is not None and export.kind == "function":
+                inner = self.costs[export.index, model.id]
+                high += item.times * self._whole(export.index, inner)
+        return low, high
+
     # -------------------------------------------------------------------------- one function
 
     def _summary(self, proof: FunctionProof) -> Summary | None:
@@ -216,6 +274,11 @@ class Writer:
             recursion=self._recursion(proof),
             reads=reads,
             title=self.subject.image.module.function_title(proof.function),
+            host_amounts=tuple(
+                HostAmount(*key[1:], *limits)
+                for key, limits in sorted(self.subject.amounts.items())
+                if key[0] == proof.function
+            ),
         )
 
     def _recursion(self, proof: FunctionProof) -> Recursion | None:
@@ -291,7 +354,11 @@ class Writer:
                 return None
         solutions: dict[bool, Solution] = {}
         for least in (True, False):
-            gas, stops = self.gas(proof, charges, model, least=least)
+            try:
+                gas, stops = self.gas(proof, charges, model, least=least)
+            except _UnknownBillError as error:
+                self.missing.append((proof.function, error.at, str(error)))
+                return None
             system = System(proof.layout, charges.entry, gas, rows, stops)
             found = solve(system, least=least)
             if found is None and least:
@@ -312,7 +379,6 @@ class Writer:
         """
         Gas of each block, callees included, and the blocks at whose calls a run may end.
         """
-        image = self.subject.image
         found: dict[int, int] = {}
         stops = set()
         for first, last in proof.layout.blocks.items():
@@ -320,24 +386,27 @@ class Writer:
             for at in range(first, last + 1):
                 total += charges.before[at]
                 called = sorted(
-                    {c.function for r in proof.regions.values() for c in r.calls if c.at == at}
+                    {
+                        c.function
+                        for r in proof.regions.values()
+                        for c in r.calls
+                        if c.at == at and not c.reentered
+                    }
                 )
                 costs = [
-                    (cost.lo, self._whole(function, cost))
+                    self._called(proof, at, function, model)
                     for function in called
                     if function != proof.function
-                    for cost in (self.costs[function, model.id],)
                 ]
                 if proof.function in called:
                     costs.append((0, 0))
                 if costs:
                     total += min(low for low, _ in costs) if least else max(h for _, h in costs)
                     if proof.layout.code[at].opcode.name == "call_indirect" or any(
-                        self.subject.holds.get((f, RETURN)) for f in called
+                        self._promises(function) for function in called
                     ):
                         stops.add(first)
             found[first] = total
-        del image
         return found, frozenset(stops)
 
 
@@ -361,11 +430,13 @@ def write(
     subject: Subject, ranking: Mapping[int, Mapping[int, Sequence[Fact]]],
     models: Sequence[GasModel], precondition: Precondition, inputs: Sequence[Input],
     constants: Constants, shadow: tuple[int, int] | None = None,
+    contract: ContractText | None = None,
 ) -> tuple[Certificate | None, Missing]:  # fmt: skip
     """
     The certificate of what was proved, and what is missing where there is none.
     """
-    writer = Writer(subject, ranking, models, precondition, inputs, constants, shadow)
+    writer = Writer(subject, ranking, models, precondition, inputs, constants, shadow,
+                    contract)  # fmt: skip
     return writer.certificate(), writer.missing
 
 

@@ -70,7 +70,7 @@ def test_seen_code_has_the_discount_only_where_the_chain_gives_it() -> None:
 def test_what_is_unknown_is_said_and_nothing_is_added_up() -> None:
     gas = sdk_gas(call(host_gas=None), chain("juno"))
     assert gas.total is None
-    assert gas.missing == ("the gas of host calls and of the message's bytes is unknown",)
+    assert gas.missing == ("the gas of host calls is unknown",)
     gas = sdk_gas(call(), chain("neutron"))
     assert gas.total is None
     assert "neutron's gas multiplier is unknown" in gas.missing

@@ -17,6 +17,7 @@ from conformance.bounds.check.refusals import RefusedError
 from conformance.wasm.decode import decode
 from runners.blocks import CaseBlock
 from runners.held import HeldInstance, InstanceRefusedError
+from runners.hosts.host import HostMaker
 from runners.pool import Pool, WorkerLostError
 from runners.records import Budget, Call, Level, Slot
 from runners.status import Status
@@ -53,10 +54,13 @@ class Engine:
 
     @contextmanager
     def __call__(
-        self, binary: bytes, entry: str, given: Input, watched: Sequence[str]
-    ) -> Iterator[EngineRun]:
+        self, binary: bytes, entry: str, given: Input, watched: Sequence[str],
+        host: HostMaker | None = None, initialize: Sequence[str] = (),
+    ) -> Iterator[EngineRun]:  # fmt: skip
         """
         Call *entry* once on a fresh instance; RefusedError where the engine does not do it.
+
+        *host* answers what the module imports; the exports *initialize* are called before.
         """
         digest = hashlib.sha256(binary).hexdigest()
         self.pool.add_module(digest, binary)
@@ -71,13 +75,14 @@ class Engine:
             kind.results,  # type: ignore[arg-type]
             memory=memories[0] if memories else None,
             globals=tuple(watched),
+            initialize=tuple(initialize),
         )
         if given.memory and not memories:
             raise RefusedError("replay", "an input writes memory that the module does not export")
         budget = Budget(_DEADLINE_MS, None, self.pages)
         try:
             with HeldInstance(self.pool, 0, digest, call, name="replay", budget=budget,
-                              level=Level.STATE) as held:  # fmt: skip
+                              level=Level.STATE, host=host) as held:  # fmt: skip
                 for written in given.memory:
                     held.poke(written.address, bytes.fromhex(written.data))
                 row = np.array(given.arguments, np.uint64).view(np.uint8)

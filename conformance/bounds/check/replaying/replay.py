@@ -16,12 +16,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from conformance.bounds.certificate import ENTRY, Input, Summary, Values
-from conformance.bounds.check.refusals import NotModelledError, Refusal, RefusedError
+from conformance.bounds.check.refusals import Refusal, RefusedError
 from conformance.bounds.check.replaying.columns import Columns
+from conformance.bounds.check.replaying.host import ContractHosts, ways
 from conformance.bounds.check.semantics.image import PAGE_BYTES
 from conformance.bounds.check.semantics.subject import Subject
 from conformance.bounds.expressions import State, evaluate
-from conformance.gas.load import gas_model
+from conformance.gas.load import meter
 from conformance.gas.metering import metered
 from conformance.wasm.limits import MOST_PAGES
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
@@ -53,8 +54,11 @@ class Run(Protocol):
         """
 
 
-Runner = Callable[[bytes, str, Input, Sequence[str]], "Any"]
-"""Module, entry, input, exported i64 globals to read -> context manager that gives a Run."""
+Runner = Callable[..., "Any"]
+"""
+Module, entry, input, exported i64 globals to read, for a module with imports `host`, which answers
+them, and `initialize`, the exports that are called before -> context manager that gives a Run.
+"""
 
 
 @dataclass(slots=True)
@@ -86,16 +90,17 @@ def replay(subject: Subject, runner: Runner, *, seed: int = 0) -> Replay:
     found = Replay()
     if not subject.certificate.inputs:
         raise RefusedError("replay", "the certificate has no input to run")
-    if any(item.kind == "function" for item in subject.module.imports):
-        raise NotModelledError("the replay of a module with imports", "import section")
     index = subject.certificate.stack.shadow_global
     if index is not None and index >= len(subject.module.global_types):
         raise RefusedError("form", f"there is no global {index}")
     watch = _Watch(subject, found, runner, random.Random(seed))  # noqa: S311 - a sample, not a secret
     for number, given in enumerate(subject.certificate.inputs):
         check_input(subject, given, number)
-        watch.cuts(given, number)
-        watch.gas(given, number)
+        for host in ways(subject.image, subject.certificate.hosts, seed + number):
+            watch.host = host
+            watch.initialised(given, number)
+            watch.cuts(given, number)
+            watch.gas(given, number)
     return found
 
 
@@ -155,6 +160,21 @@ class _Watch:
     found: Replay
     runner: Runner
     random: random.Random
+    host: ContractHosts | None = None
+    """Answers the imports of the runs of now."""
+
+    def run(
+        self, binary: bytes, entry: str, given: Input, watched: Sequence[str], *,
+        initialize: bool = False,
+    ) -> Any:  # fmt: skip
+        """
+        One call, as the runner makes it; with *initialize* after what the host calls first.
+        """
+        self.found.runs += 1
+        more: dict[str, Any] = {} if self.host is None else {"host": self.host}
+        if initialize:
+            more["initialize"] = self.subject.certificate.precondition.initialize
+        return self.runner(binary, entry, given, watched, **more)
 
     def cuts(self, given: Input, number: int) -> None:
         """
@@ -183,6 +203,25 @@ class _Watch:
             seen += len(rows)
         self.found.looked_at += seen
 
+    def initialised(self, given: Input, number: int) -> None:
+        """
+        That the module which the engine initialises itself does what the snapshot does.
+        """
+        image, entry = self.subject.image, self.subject.certificate.precondition.entry
+        if image.initialised is None:
+            return
+        ends = []
+        for module in (image.module, image.running):
+            first = module is image.module
+            with self.run(module.binary, entry, given, (), initialize=first) as run:
+                shown = any(item.kind == "memory" for item in module.exports)
+                size = image.pages * PAGE_BYTES if shown else 0
+                parts = (run.peek(at, min(_CHUNK, size - at)) for at in range(0, size, _CHUNK))
+                ends.append((run.returned, b"".join(parts)))
+        if ends[0] != ends[1]:
+            sentence = f"input {number} on the engine does not end as from the initial state here"
+            self.found.refusals.append(Refusal("replay", sentence))
+
     def _instrumented(self, first: int, every: int, stop: int | None = None) -> Instrumented:
         offset = self.subject.module.imported_functions
         points = set()
@@ -195,7 +234,7 @@ class _Watch:
         pages = _WINDOW_PAGES if every == 1 else 4 * _WINDOW_PAGES
         try:
             return checkpointed(
-                self.subject.module, sorted(points), first=first, every=every, stop=stop,
+                self.subject.image.running, sorted(points), first=first, every=every, stop=stop,
                 hashed=False, buffer_pages=pages, ceiling=ceiling,
             )  # fmt: skip
         except CannotRewriteError as error:
@@ -206,8 +245,7 @@ class _Watch:
         (Point, values) of each row in a window, and how often points were reached in all.
         """
         entry = self.subject.certificate.precondition.entry
-        with self.runner(made.binary, entry, given, (HITS,)) as run:
-            self.found.runs += 1
+        with self.run(made.binary, entry, given, (HITS,)) as run:
             hits = run.globals[HITS]
             sizes = [HEAD_WORDS + len(point.words) for point in made.checkpoints]
             size = min(made.size_bytes, hits * 8 * max(sizes))
@@ -332,11 +370,11 @@ class _Watch:
         """
         precondition = self.subject.certificate.precondition
         for bound in self.subject.certificate.bounds:
-            made = metered(self.subject.module, gas_model(bound.model), (precondition.entry,))
+            made = metered(self.subject.module, meter(bound.model), (precondition.entry,))
             door = made.entries[precondition.entry]
-            with self.runner(made.binary, door, given, made.counters) as run:
-                self.found.runs += 1
+            with self.run(made.binary, door, given, made.counters, initialize=True) as run:
                 gas = sum(run.globals[name] for name in made.counters)
+                gas += 0 if self.host is None else self.host.billed(bound.model)
                 returned = run.returned
             self.found.measured.setdefault(bound.model, []).append(gas)
             low, high = (bound.lo, bound.hi) if returned else (bound.any_lo, bound.any_hi)

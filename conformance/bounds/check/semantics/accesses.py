@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from conformance.bounds.certificate import ENTRY, HostContract, Summary
+from conformance.bounds.certificate import ENTRY, Summary
 from conformance.bounds.check.refusals import NotModelledError
 from conformance.bounds.check.semantics.layout import WIDTH
 from conformance.bounds.check.semantics.memory import Havoc, Store
@@ -15,7 +15,9 @@ from conformance.bounds.check.semantics.reading import Reading
 from conformance.bounds.check.semantics.state import State
 from conformance.bounds.check.semantics.subject import Callee
 from conformance.bounds.check.semantics.terms import Value
+from conformance.bounds.host_records import HostContract
 from conformance.wasm.instructions import Instruction
+from conformance.wasm.limits import MOST_PAGES
 
 if TYPE_CHECKING:
     from conformance.bounds.check.semantics.execution import Region
@@ -167,6 +169,11 @@ def ranges(
     """
     What a contract says is written, in 40 bits.
     """
+    if isinstance(contract, HostContract) and contract.writes and (
+        region.subject.certificate.pages >= MOST_PAGES
+    ):  # fmt: skip
+        # An end at 2^32 would look like one at 0.
+        region.subject.misfit(f"{contract.key} writes where memory has {MOST_PAGES} pages")
     for item in contract.writes or ():
         pair = []
         for text in (item.start, item.end):

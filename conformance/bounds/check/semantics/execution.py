@@ -26,6 +26,7 @@ from conformance.bounds.check.semantics.state import EXIT, TRAP, Goal, State
 from conformance.bounds.check.semantics.subject import Subject
 from conformance.bounds.check.semantics.terms import Terms, Value, same
 from conformance.bounds.expressions import Expression
+from conformance.bounds.host_records import HostAmount
 from conformance.wasm.instructions import Instruction, Labels
 
 _MOST_RANGES: Final = 5_000
@@ -68,6 +69,9 @@ class Region:
         self.layout = self.subject.layout(self.summary)
         self.reads = {item.at: item.region for item in self.summary.reads}
         self.amounts = {item.at: item for item in self.summary.amounts}
+        self.host_amounts: dict[tuple[int, str], list[HostAmount]] = {}
+        for item in self.summary.host_amounts:
+            self.host_amounts.setdefault((item.at, item.key), []).append(item)
         self._writable, self._grows = self.subject.image.effects(self.summary.function)
         self.entry_globals = [self._global(k) for k in range(len(self.subject.module.globals))]
         self.params = [

@@ -11,7 +11,20 @@ from conformance.bounds.check.refusals import Refusal, RefusedError
 from conformance.bounds.check.semantics.image import PAGE_BYTES
 from conformance.bounds.check.semantics.layout import WIDTH
 from conformance.bounds.check.semantics.subject import Subject
+from conformance.bounds.contract import parse_contract
+from conformance.bounds.host_records import HostContract
+from conformance.gas.errors import UnknownGasModelError
+from conformance.gas.load import HOST_PART, gas_model
+from conformance.manifest.errors import BadManifestError
 from conformance.wasm.limits import MOST_PAGES
+
+
+def check_parts(certificate: Certificate) -> None:
+    """
+    Raise RefusedError for numbers beyond all bounds, and for a contract that is not the hosts'.
+    """
+    check_sizes(certificate)
+    check_contract(certificate)
 
 
 def check_sizes(certificate: Certificate) -> None:
@@ -25,6 +38,31 @@ def check_sizes(certificate: Certificate) -> None:
             raise RefusedError("form", f"no memory lies from {span.start} to {span.end}")
     if certificate.pages > MOST_PAGES:
         raise RefusedError("form", f"{certificate.pages} pages are more than memory can have")
+
+
+def check_contract(certificate: Certificate) -> None:
+    """
+    Raise RefusedError unless the records of hosts are what the contract's own text says.
+    """
+    given = certificate.contract
+    if given is None:
+        return
+    try:
+        read = parse_contract(given.text)
+        parts = [name for name in certificate.models if name.startswith(HOST_PART)]
+        priced = [gas_model(name.removeprefix(HOST_PART)) for name in parts]
+    except (BadManifestError, UnknownGasModelError) as error:
+        raise RefusedError("form", f"its contract cannot be read: {error}") from error
+    if read.text != given:
+        sentence = f"its contract has the id {read.text.id} and the SHA-256 {read.text.sha256}"
+        raise RefusedError("claim", f"{sentence}, which it does not state so")
+    said = read.hosts([host.key for host in certificate.hosts], priced)
+    if sorted(said, key=_key) != sorted(certificate.hosts, key=_key):
+        raise RefusedError("claim", "what it states of its hosts is not what their contract says")
+
+
+def _key(host: HostContract) -> str:
+    return host.key
 
 
 def check_precondition(subject: Subject) -> Iterator[Refusal]:

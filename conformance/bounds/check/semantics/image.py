@@ -4,13 +4,20 @@ What the module itself fixes: initial memory and globals, what each function can
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final, cast
 
 from conformance.bounds.certificate import Precondition
 from conformance.bounds.check.refusals import NotModelledError
+from conformance.bounds.check.semantics.initial import (
+    Initialised,
+    initialised,
+    initialises,
+    snapshot,
+)
 from conformance.bounds.check.semantics.layout import WIDTH, Layout, lay_out
+from conformance.bounds.host_records import HostContract
 from conformance.wasm.items import Expression
 from conformance.wasm.module import Module
 
@@ -23,14 +30,18 @@ class Image:
     A module and the state in which the entry is called.
     """
 
-    def __init__(self, module: Module, precondition: Precondition) -> None:
+    def __init__(
+        self, module: Module, precondition: Precondition, hosts: Sequence[HostContract] = ()
+    ) -> None:
         """
         Read segments and globals; NotModelledError for what the host would have to supply.
+
+        What functions do through the host is as its contracts *hosts* say.
         """
         self.module = module
         self.precondition = precondition
-        if module.start is not None:
-            raise NotModelledError("a start function", "start section")
+        self.hosts = tuple(hosts)
+        self._hosts = {host.key: host for host in hosts}
         for item in module.imports:
             if item.kind != "function":
                 raise NotModelledError(f"an imported {item.kind}", item.key)
@@ -51,6 +62,18 @@ class Image:
                 if start + len(content) > len(self._bytes):
                     raise NotModelledError("a data segment beyond memory", f"at {start}")
                 self._bytes[start : start + len(content)] = content
+        self.initialised: Initialised | None = None
+        """What an initialisation left behind; None where nothing runs before the entry."""
+        if initialises(module, precondition.initialize):
+            self.initialised = initialised(module, precondition.initialize)
+            self._bytes[:] = self.initialised.memory
+
+    @cached_property
+    def running(self) -> Module:
+        """
+        The module for runs that begin where the entry does: itself, or as it was initialised.
+        """
+        return self.module if self.initialised is None else snapshot(self.module, self.initialised)
 
     def layout(self, function: int) -> Layout:
         """
@@ -88,7 +111,11 @@ class Image:
         found: list[int | None] = []
         for index, own in enumerate(self.module.globals):
             fixed = self.precondition.fresh or not own.type.mutable
-            value = _constant(own.initialiser, f"global {index}")
+            value = (
+                _constant(own.initialiser, f"global {index}")
+                if self.initialised is None
+                else self.initialised.globals[index]
+            )
             found.append(value if fixed and index not in changed else None)
         return tuple(found)
 
@@ -126,15 +153,47 @@ class Image:
 
     def called(self, function: int) -> Iterator[int]:
         """
-        Functions that one function's body can call, indirectly too.
+        Functions that one function's body can call, indirectly and by way of the host too.
         """
         for at in self.layout(function).code:
             first: Any = at.immediates[0] if at.immediates else None
             if at.opcode.name == "call":
                 yield first
+                yield from self.reentered(first)
             elif at.opcode.name == "call_indirect":
                 table: Any = at.immediates[1]
-                yield from (target for _, target in self.targets(table, first))
+                for _, target in self.targets(table, first):
+                    yield target
+                    yield from self.reentered(target)
+
+    @cached_property
+    def imported(self) -> tuple[str, ...]:
+        """
+        `module.name` of each imported function.
+        """
+        return tuple(item.key for item in self.module.imports if item.kind == "function")
+
+    def host(self, function: int) -> HostContract | None:
+        """
+        The contract of an imported function; None for one without, and for the module's own.
+        """
+        if function >= self.module.imported_functions:
+            return None
+        return self._hosts.get(self.imported[function])
+
+    def reentered(self, function: int) -> Iterator[int]:
+        """
+        Functions that the host can call while it is called as *function*.
+        """
+        host = self.host(function)
+        for item in () if host is None else host.reenters:
+            export = self.module.exported(item.export)
+            if export is None or export.kind != "function":
+                # What is not exported cannot be called.
+                continue
+            if export.index < self.module.imported_functions:
+                raise NotModelledError("a host that calls a host", item.export)
+            yield export.index
 
     def reachable(self, function: int) -> frozenset[int]:
         """
@@ -159,6 +218,9 @@ class Image:
                     if at.opcode.name == "global.set":
                         written.add(cast("int", at.immediates[0]))
                     grows = grows or at.opcode.name == _GROWING
+                for callee in self.called(member):
+                    host = self.host(callee)
+                    grows = grows or (host is not None and host.grows > 0)
             self._effects[function] = (frozenset(written), grows)
         return self._effects[function]
 

@@ -15,7 +15,6 @@ from conformance.bounds.certificate import (
     CallSite,
     Certificate,
     Cut,
-    HostContract,
     Summary,
 )
 from conformance.bounds.check.refusals import NotModelledError, RefusedError
@@ -28,6 +27,7 @@ from conformance.bounds.expressions import (
     read_formula,
     read_term,
 )
+from conformance.bounds.host_records import HostContract
 from conformance.wasm.items import FunctionType
 from conformance.wasm.module import Module
 
@@ -53,7 +53,7 @@ class Subject:
         Look summaries up; RefusedError where names or indices do not fit.
         """
         self.module, self.certificate = module, certificate
-        self.image = Image(module, certificate.precondition)
+        self.image = Image(module, certificate.precondition, certificate.hosts)
         self.tables = {t.name: (t.width, t.entries) for t in certificate.tables}
         self.summaries = {summary.name: summary for summary in certificate.summaries}
         self.hosts = {host.key: host for host in certificate.hosts}
@@ -119,13 +119,34 @@ class Subject:
 
     def all_callees(self, summary: Summary) -> Iterator[Callee]:
         """
-        Everything that a summary's function calls from blocks that control can reach.
+        Everything that a summary's function calls from blocks that control can reach, and what
+        hosts call while it waits for them.
         """
         layout = self.layout(summary)
         for first, last in layout.blocks.items():
             for at in range(first, last + 1):
                 if layout.code[at].opcode.name in ("call", "call_indirect"):
-                    yield from self.callees(summary, at)
+                    for callee in self.callees(summary, at):
+                        yield callee
+                        yield from (inner for inner, _ in self.reentered(summary, at, callee))
+
+    def reentered(
+        self, summary: Summary, at: int, callee: Callee
+    ) -> Iterator[tuple[Callee, int]]:  # fmt: skip
+        """
+        What a host that is called at one place can call, and how often.
+        """
+        contract = callee.contract
+        if isinstance(contract, Summary):
+            return
+        site = self._sites.get((summary.name, at))
+        for item in contract.reenters:
+            export = self.module.exported(item.export)
+            if export is None or export.kind != "function":
+                continue
+            if export.index < self.module.imported_functions:
+                raise NotModelledError("a host that calls a host", item.export)
+            yield self._callee(summary, at, site, None, export.index), item.times
 
     def callees(self, summary: Summary, at: int) -> Sequence[Callee]:
         """
@@ -148,10 +169,10 @@ class Subject:
         kind = self.module.function_type(function)
         where = f"{summary.name}, instruction {at}"
         if function < self.module.imported_functions:
-            imported = [item.key for item in self.module.imports if item.kind == "function"]
-            contract = self.hosts.get(imported[function])
+            key = self.image.imported[function]
+            contract = self.hosts.get(key)
             if contract is None:
-                raise NotModelledError(f"host {imported[function]} without a contract", where)
+                raise NotModelledError(f"host {key} without a contract", where)
             if {*kind.parameters, *kind.results} - WIDTH.keys():
                 raise NotModelledError(f"the type of host {contract.key}", where)
             return Callee(contract, kind, index)
@@ -205,11 +226,13 @@ class Subject:
                 raise RefusedError("form", f"{summary.name} {place}: {error}") from error
         return self._read[key]
 
-    def hosted(self, callee: Callee, text: str, *, formula: bool) -> Expression:
+    def hosted(
+        self, callee: Callee, text: str, *, formula: bool, loads: bool = False
+    ) -> Expression:
         """
         An expression of a host's contract.
         """
-        key = (f"host {callee.contract}", text, 0, formula)
+        key = (f"host {callee.contract}", text, int(loads), formula)
         if key not in self._read:
             widths = {
                 "param": [WIDTH[k] for k in callee.type.parameters],
@@ -217,7 +240,7 @@ class Subject:
             }
             read = read_formula if formula else read_term
             try:
-                self._read[key] = read(text, Scope(widths, self.tables, loads=False))
+                self._read[key] = read(text, Scope(widths, self.tables, loads))
             except BadExpressionError as error:
                 raise RefusedError("form", f"a host's contract: {error}") from error
         return self._read[key]

@@ -24,9 +24,9 @@ from conformance.bounds.certificate import (
     Table,
     Values,
     Weight,
-    Written,
 )
 from conformance.bounds.check.semantics.layout import lay_out
+from conformance.bounds.host_records import Written
 from conformance.wasm.module import Module
 
 

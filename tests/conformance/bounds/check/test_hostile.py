@@ -15,7 +15,6 @@ from conformance.bounds.certificate import (
     Bytes,
     Certificate,
     Cut,
-    HostContract,
     Input,
     Stack,
     read_certificate,
@@ -23,6 +22,7 @@ from conformance.bounds.certificate import (
 )
 from conformance.bounds.check.judge import judge
 from conformance.bounds.check.semantics import memory
+from conformance.bounds.host_records import HostContract
 from conformance.wasm.decode import decode, validated
 from conformance.wasm.encode import Rewrite
 from conformance.wasm.encode_items import END

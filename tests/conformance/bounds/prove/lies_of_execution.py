@@ -138,9 +138,9 @@ def _effects_of_calls(part: str) -> Tell:
     def tell(patch: pytest.MonkeyPatch) -> None:
         right = _Run.affect
 
-        def lying(run: _Run, state: State, functions: Any) -> None:
+        def lying(run: _Run, at: int, state: State, functions: Any) -> None:
             kept = state.copy()
-            right(run, state, functions)
+            right(run, at, state, functions)
             setattr(state, part, getattr(kept, part))
 
         patch.setattr(_Run, "affect", lying)

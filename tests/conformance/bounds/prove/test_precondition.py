@@ -68,14 +68,18 @@ def test_growth_is_refused_beyond_the_limit_only_where_there_is_growth() -> None
     assert state_bare(module_of(GROWS), "infer").precondition.most_pages == 512
 
 
-def test_what_cannot_be_said_is_refused() -> None:
+def test_initialisers_are_part_of_the_precondition() -> None:
     folder = MODELS / "digits-cnn"
     module = validated((folder / "model.wasm").read_bytes())
     text = (folder / "model.toml").read_bytes()
     prepared = text.replace(b"initialize = []", b'initialize = ["prepare"]')
     assert prepared != text
-    with pytest.raises(CannotStateError, match="initializes by calling prepare"):
-        state(parse_manifest(prepared), module)
+    stated = state(parse_manifest(prepared), module)
+    assert stated.precondition.initialize == ("prepare",)
+    assert state(parse_manifest(text), module).precondition.initialize == ()
+
+
+def test_what_cannot_be_said_is_refused() -> None:
     with pytest.raises(CannotStateError, match="no function 'other'"):
         state_bare(module_of(UP_TO), "other")
     with pytest.raises(CannotStateError, match="takes 1 arguments"):
