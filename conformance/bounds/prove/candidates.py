@@ -38,6 +38,8 @@ def guesses(
     if cut != ENTRY:
         found.update(dict.fromkeys(_from_text(terms, proof, cut, variables)))
         found.update(dict.fromkeys(_available(terms, proof, cut, variables)))
+        if proof.executor.cells:
+            found.update(dict.fromkeys(_kept(terms, proof, cut, variables)))
     return [term for term in found if term.value is None]
 
 
@@ -288,6 +290,32 @@ def _available(
                 free = {v for v in names if v.operator == "unknown" or put.get(v, v) is not v}
                 if again is not term and free <= set(others.values()):
                     yield terms.two("eq", variable, again)
+
+
+def _kept(
+    terms: Terms, proof: FunctionProof, cut: int, variables: Sequence[Term]
+) -> Iterator[Term]:
+    """
+    That a variable still is what it was set to from parameters and globals at the entry.
+    """
+    known: dict[Term, frozenset[Term]] = {}
+    fixed = {"param", "entry-global"}
+    for region in proof.regions.values():
+        for target, state in region.ends:
+            if target == cut:
+                put = proof.put(cut, state)
+                for variable in variables:
+                    term = put.get(variable)
+                    if term is not None and {v.operator for v in leaves(term, known)} <= fixed:
+                        yield terms.two("eq", variable, term)
+                        yield from _signs(terms, variable)
+
+
+def _signs(terms: Terms, variable: Term) -> Iterator[Term]:
+    """
+    That a variable is not negative, as what counts up from nothing is.
+    """
+    yield terms.two("sge", variable, terms.const(variable.width, 0))
 
 
 def arguments(terms: Terms, callers: Sequence[FunctionProof], function: int) -> list[Term]:

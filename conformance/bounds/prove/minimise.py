@@ -14,7 +14,9 @@ from conformance.bounds.prove.obligations import (
     Goal,
     calling_goals,
     entering_goals,
+    frame_goals,
     inside_goals,
+    promise_goals,
     recursion_goals,
     region_goals,
 )
@@ -41,6 +43,8 @@ def all_goals(
     yield from region_goals(subject, proof, constants.spans, shadow)
     yield from recursion_goals(subject, proof)
     yield from calling_goals(subject, proof)
+    yield from frame_goals(subject, proof)
+    yield from promise_goals(subject, proof)
 
 
 def minimise(

@@ -9,19 +9,23 @@ from __future__ import annotations
 import hashlib
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from conformance.bounds.certificate import ENTRY, Input, Precondition
+from conformance.bounds.prove.states import Frame
 from conformance.wasm.module import Module
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
 from conformance.wasm.rewrite.errors import CannotRewriteError
+from conformance.wasm.rewrite.mirror import Mirror, Part, mirrored
 from conformance.wasm.rewrite.points import entries, loop_heads
+from conformance.wasm.rewrite.recorder import Word
 from runners.blocks import CaseBlock
 from runners.launch import Launch
 from runners.pack import pack
@@ -63,12 +67,19 @@ class Observed:
         return self.rows.get((function, cut), [])
 
 
-def observe(module: Module, precondition: Precondition, inputs: Sequence[Input]) -> Observed:
+def observe(
+    module: Module, precondition: Precondition, inputs: Sequence[Input],
+    frames: Mapping[int, Frame] = MappingProxyType({}),
+) -> Observed:  # fmt: skip
     """
     Run *inputs* and note the state at entries and loop heads, thinned out evenly in long runs.
+
+    *frames*: by function, whose cells are noted at loop heads.
     """
     observed = Observed()
-    points = (*entries(module), *loop_heads(module))
+    mirror = mirrored(module, _parts(module, frames))
+    points = (*entries(module), *map(mirror.head, loop_heads(module)))
+    module = mirror.module
     if not inputs or not points or module.imports:
         return observed
     with tempfile.TemporaryDirectory(prefix="weavegate-bounds-") as folder:
@@ -82,7 +93,7 @@ def observe(module: Module, precondition: Precondition, inputs: Sequence[Input])
                         return observed
                     rows = list(_run(pool, made, module, precondition, given))
                     whole = every == 1
-                    _keep(observed, module, made, rows, whole)
+                    _keep(observed, mirror, rows, whole)
                     if len(rows) * _row_bytes(made) < made.size_bytes // 2:
                         break
     return observed
@@ -157,24 +168,39 @@ def _span(given: Input) -> tuple[int, bytes]:
     return start, bytes(content)
 
 
+def _parts(module: Module, frames: Mapping[int, Frame]) -> dict[int, list[Part]]:
+    return {
+        function - module.imported_functions: [
+            Part("global", frame.pointer, cell.offset, cell.size) for cell in frame.cells
+        ]
+        for function, frame in frames.items()
+    }
+
+
+def _key(mirror: Mirror, place: int, word: Word) -> tuple[str, int]:
+    if word.role == "local":
+        number = mirror.part(place, word.index)
+        return ("local", word.index) if number is None else ("cell", number)
+    return (_ROLES.get(word.role, word.role), word.index)
+
+
 def _keep(
-    observed: Observed,
-    module: Module,
-    made: Instrumented,
-    rows: Sequence[tuple[Checkpoint, tuple[int, ...]]],
+    observed: Observed, mirror: Mirror, rows: Sequence[tuple[Checkpoint, tuple[int, ...]]],
     whole: bool,  # noqa: FBT001 - private
-) -> None:
+) -> None:  # fmt: skip
     """
     Add rows to their cuts; parameters are those of the latest entry, where all rows are there.
     """
-    del made
+    module = mirror.module
     params: dict[int, Values] = {}
     found: dict[tuple[int, int], list[Values]] = {}
     for point, values in rows:
         function = module.functions[point.place].index
-        cut = point.number - 1 if point.number else ENTRY
+        cut = ENTRY
+        if point.number:
+            cut = mirror.original((point.place, point.number))[1] - 1
         row: Values = {
-            (_ROLES.get(word.role, word.role), word.index): bits
+            _key(mirror, point.place, word): bits
             for word, bits in zip(point.words, values, strict=True)
         }
         if cut == ENTRY:

@@ -160,7 +160,7 @@ class Ranker:
                 if target not in self.zone(loop):
                     continue
                 put = self.proof.put(target, end)
-                for variable in (*state.locals, *state.stack, *state.globals):
+                for variable in (*state.locals, *state.stack, *state.globals, *state.cells):
                     after = put.get(variable)
                     if variable not in self.proof.relevant[loop] or variable.value is not None:
                         continue

@@ -22,6 +22,8 @@ from conformance.bounds.prove.states import (
     Access,
     Assigned,
     Called,
+    Cell,
+    Frame,
     Grown,
     Loaded,
     Reads,
@@ -47,6 +49,8 @@ class Executor:
     is_entry: bool
     """Whether it is the function that the host calls, and nothing else calls it."""
     reads: Reads = field(default_factory=Reads)
+    frame: Frame | None = None
+    """Where the function keeps locals in memory, if it does."""
     params: list[Term] = field(init=False)
     entry_globals: list[Term] = field(init=False)
     entry_pages: Term = field(init=False)
@@ -83,7 +87,10 @@ class Executor:
         if cut == ENTRY:
             declared = [terms.const(w, 0) for w in layout.locals[len(self.params) :]]
             values = [*self.params, *declared]
-            return State(terms.true, values, [], self.entry_globals[:], self.entry_pages)
+            unknown = [terms.unknown(8 * cell.size) for cell in self.cells]
+            return State(
+                terms.true, values, [], self.entry_globals[:], self.entry_pages, cells=unknown
+            )
         written, grows = self.image.effects(layout.function)
         held = [
             terms.variable("global", k, WIDTH[kind.type]) if k in written else before
@@ -91,14 +98,45 @@ class Executor:
                 zip(self.image.module.global_types, self.entry_globals, strict=True)
             )
         ]
+        fixed = self.fixed()
         return State(
             terms.true,
-            [terms.variable("local", k, w) for k, w in enumerate(layout.locals)],
+            [fixed.get(k, terms.variable("local", k, w)) for k, w in enumerate(layout.locals)],
             [terms.variable("stack", k, w) for k, w in enumerate(layout.loops[cut])],
             held,
             terms.variable("pages", 0, 32) if grows else self.entry_pages,
             stored=True,
+            cells=[terms.variable("cell", k, 8 * c.size) for k, c in enumerate(self.cells)],
         )
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """
+        The cells of the function's frame.
+        """
+        return self.frame.cells if self.frame is not None else ()
+
+    def fixed(self) -> dict[int, Term]:
+        """
+        Locals that have one value at all cuts but the entry, and it.
+        """
+        if self.frame is None:
+            return {}
+        names = {
+            self.terms.variable("entry-global", k, value.width): value
+            for k, value in enumerate(self.entry_globals)
+        }
+        return {k: self.terms.substituted(value, names) for k, value in self.frame.fixed.items()}
+
+    def distance(self, address: Term) -> int | None:
+        """
+        How far an address lies from the stack pointer at entry, where that is known.
+        """
+        if self.frame is None:
+            return None
+        top = self.entry_globals[self.frame.pointer]
+        found = _distance(address, top)
+        return None if found is None else found - (1 << 32) * (found >> 31)
 
     def region(self, cut: int) -> Region:
         """
@@ -174,6 +212,7 @@ class _Run:
             each(old.globals, new.globals),
             old.pages if old.pages is new.pages else ite(when, new.pages, old.pages),
             old.stored or new.stored,
+            each(old.cells, new.cells),
         )
 
     def branch(self, at: int, state: State, guard: Term, number: int) -> None:
@@ -311,15 +350,19 @@ class _Run:
         size = 1 << (opcode.alignment or 0)
         kind, _, operator = opcode.name.partition(".")
         if operator.startswith("store"):
-            stack.pop()
-            start = terms.two("add", self.wide(stack.pop()), terms.const(_WIDE, memarg.offset))
+            value, base = stack.pop(), stack.pop()
+            start = terms.two("add", self.wide(base), terms.const(_WIDE, memarg.offset))
             end = terms.two("add", start, terms.const(_WIDE, size))
-            self.region.writes.append(Access(at, state.guard, start, end))
+            address = terms.two("add", base, terms.const(32, memarg.offset))
+            followed = self.store(address, size, value, state)
+            self.region.writes.append(Access(at, state.guard, start, end, address, size, followed))
             state.stored = True
             return
         address = terms.two("add", stack.pop(), terms.const(32, memarg.offset))
-        value = self.loaded(at, address, size)
-        self.region.loads.append(Loaded(at, state.guard, address, size, value))
+        held = self.cell(address, size)
+        value = self.loaded(at, address, size) if held is None else state.cells[held]
+        integer = kind in ("i32", "i64")
+        self.region.loads.append(Loaded(at, state.guard, address, size, value, integer))
         sign = operator.endswith("_s")
         stack.append(terms.extend(value, WIDTH[kind], sign=sign))
 
@@ -329,6 +372,30 @@ class _Run:
             return self.terms.unknown(8 * size)
         start, _, table = read
         return self.terms.lookup(table, self.terms.two("sub", address, self.terms.const(32, start)))
+
+    def cell(self, address: Term, size: int) -> int | None:
+        """
+        The number of the cell that an access is to.
+        """
+        distance = self.executor.distance(address)
+        for number, cell in enumerate(self.executor.cells):
+            if (cell.offset, cell.size) == (distance, size):
+                return number
+        return None
+
+    def store(self, address: Term, size: int, value: Term, state: State) -> bool:
+        """
+        Keep what is stored to a cell; returns whether the store's distance from them is known.
+        """
+        terms, distance = self.terms, self.executor.distance(address)
+        if distance is None:
+            return False
+        for number, cell in enumerate(self.executor.cells):
+            if (cell.offset, cell.size) == (distance, size):
+                state.cells[number] = terms.extract(value, 8 * size - 1, 0)
+            elif cell.offset < distance + size and distance < cell.offset + cell.size:
+                state.cells[number] = terms.unknown(8 * cell.size)
+        return True
 
     def memory(self, at: int, name: str, state: State) -> None:
         terms, stack = self.terms, state.stack
@@ -396,6 +463,22 @@ class _Run:
             state.globals[index] = terms.unknown(WIDTH[image.module.global_types[index].type])
         if any(grows for _, grows in effects):
             state.pages = terms.unknown(32)
+
+
+def _distance(address: Term, top: Term) -> int | None:
+    """
+    Difference of two addresses modulo 2^32, where it is known by their form.
+    """
+    (base, known), (other, start) = _parts(address), _parts(top)
+    return (known - start) % (1 << 32) if base is other else None
+
+
+def _parts(address: Term) -> tuple[Term | None, int]:
+    if address.value is not None:
+        return None, address.value
+    if address.operator == "add" and address.operands[1].value is not None:
+        return address.operands[0], address.operands[1].value
+    return address, 0
 
 
 _CONTROL: Final = frozenset(
