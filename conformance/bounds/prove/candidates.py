@@ -65,6 +65,8 @@ def _from_rows(terms: Terms, variables: Sequence[Term], rows: Sequence[Values]) 
             continue
         if left in moving and right in moving:
             yield from _pair(terms, left, right, columns[left], columns[right])
+        elif "entry-global" in (left.operator, right.operator):
+            continue  # A number in all rows: the range of the other one says as much.
         elif left in moving or right in moving:
             yield from _order(terms, left, right, columns[left], columns[right])
         elif "param" in (left.operator, right.operator) and (columns[left] == columns[right]).all():
@@ -132,7 +134,12 @@ def _order(terms: Terms, left: Term, right: Term, a: Columns, b: Columns) -> Ite
 def _linear(terms: Terms, left: Term, right: Term, a: Columns, b: Columns) -> Iterator[Term]:
     """
     `p * left - q * right = r`, from the first two rows that differ in both.
+
+    Arguments need a third one, as any two pairs of them lie on a line.
     """
+    arguments = {left.operator, right.operator} <= {"param", "entry-global"}
+    if arguments and len(set(zip(a, b, strict=True))) < 3:  # noqa: PLR2004 - two points
+        return
     other = next((k for k in range(len(a)) if a[k] != a[0] and b[k] != b[0]), None)
     if other is None:
         return

@@ -30,7 +30,7 @@ _STRAIGHT: Final = frozenset(
 
 def find_frames(image: Image, entry: int, terms: Terms) -> dict[int, Frame]:
     """
-    By function, the frame of each that keeps integers in one and has a loop or calls something.
+    By function, the frame of each that has one.
     """
     pointer = stack_pointer(image)
     if pointer is None:
@@ -68,8 +68,7 @@ def _frame(image: Image, layout: Layout, pointer: int, terms: Terms) -> Frame | 
     frame = Frame(pointer, size, fixed)
     executor.frame = frame
     regions = [executor.region(cut) for cut in layout.cuts]
-    calls = any(region.calls for region in regions)
-    cells = tuple(_cells(regions, top, size)) if calls or len(layout.cuts) > 1 else ()
+    cells = tuple(_cells(regions, top, size))
     return replace(frame, cells=cells[:_MOST_CELLS])
 
 
