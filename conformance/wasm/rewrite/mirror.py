@@ -24,6 +24,7 @@ _LOADS: Final[dict[int, tuple[str, ValType]]] = {
     1: ("i32.load8_u", "i32"), 2: ("i32.load16_u", "i32"), 4: ("i32.load", "i32"),
     8: ("i64.load", "i64"),
 }  # fmt: skip
+_FOUND: Final = {"global": "global.get", "param": "local.get", "nothing": "i32.const"}
 _WRAP: Final = 1 << 32
 
 
@@ -35,6 +36,7 @@ class Part:
 
     base: Literal["global", "param", "nothing"]
     index: int
+    """0 where there is no base."""
     offset: int
     size: int
 
@@ -50,6 +52,8 @@ class Mirror:
     """First instruction in a loop -> the instruction behind the mirroring code there."""
     first: Mapping[int, int] = field(default_factory=dict)
     """Place of a function -> number of the local that mirrors its first part."""
+    parts: Mapping[int, Sequence[Part]] = field(default_factory=dict)
+    """Place of a function -> its parts."""
 
     def head(self, point: Point) -> Point:
         """
@@ -65,7 +69,7 @@ class Mirror:
 
     def part(self, place: int, local: int) -> int | None:
         """
-        The number of the part that a local mirrors; None for the function's own locals.
+        The number of the part that a local mirrors; None for all other locals.
         """
         first = self.first.get(place)
         return None if first is None or local < first else local - first
@@ -73,7 +77,9 @@ class Mirror:
 
 def mirrored(module: Module, parts: Mapping[int, Sequence[Part]]) -> Mirror:
     """
-    Mirror *parts*, by place of a function; a module without parts stays as it is.
+    Mirror *parts*, by place of a function, of a valid module with a memory.
+
+    A module without parts stays as it is. A base must be an i32.
     """
     wanted = {place: found for place, found in parts.items() if found}
     if not wanted:
@@ -82,43 +88,40 @@ def mirrored(module: Module, parts: Mapping[int, Sequence[Part]]) -> Mirror:
     heads: dict[Point, Point] = {}
     first: dict[int, int] = {}
     for place, found in sorted(wanted.items()):
-        own = len(locals_of(module, place))
-        first[place] = own + 2
-        _mirror(rewrite, place, found, own, heads)
-    return Mirror(validated(rewrite.binary()), heads, first)
+        bases = dict.fromkeys((part.base, part.index) for part in found)
+        first[place] = len(locals_of(module, place)) + len(bases) + 1
+        _mirror(rewrite, place, found, list(bases), heads)
+    return Mirror(validated(rewrite.binary()), heads, first, wanted)
 
 
 def _mirror(
-    rewrite: Rewrite, place: int, parts: Sequence[Part], own: int, heads: dict[Point, Point]
-) -> None:
+    rewrite: Rewrite, place: int, parts: Sequence[Part], bases: Sequence[tuple[str, int]],
+    heads: dict[Point, Point],
+) -> None:  # fmt: skip
     """
-    Rewrite one body: the base goes to local *own* at entry, an address to the one behind it.
+    Rewrite one body: added locals are bases as found at entry, an address, then the parts.
     """
     body = rewrite.module.functions[place].body
-    start = _base(parts[0]) + [op("local.set", own)]
-    at_head = [code for k, part in enumerate(parts) for code in _copied(part, own, own + 2 + k)]
-    out = start[:]
+    own = len(locals_of(rewrite.module, place))
+    scratch = own + len(bases)
+    out = []
+    for k, (kind, index) in enumerate(bases):
+        out += [op(_FOUND[kind], index), op("local.set", own + k)]
+    at_head = []
+    for k, part in enumerate(parts):
+        base = own + bases.index((part.base, part.index))
+        at_head += _copied(part, base, scratch, scratch + 1 + k)
     for number in range(len(body)):
         out.append(body.raw(number))
         if body[number].opcode.name == "loop":
             out += at_head
             heads[place, number + 1] = (place, len(out))
     runs = [(run.count, run.type) for run in body.locals]
-    runs += [(2, "i32"), *((1, _LOADS[part.size][1]) for part in parts)]
+    runs += [(len(bases) + 1, "i32"), *((1, _LOADS[part.size][1]) for part in parts)]
     rewrite.replace_body(place, out, runs)
 
 
-def _base(part: Part) -> list[bytes]:
-    match part.base:
-        case "global":
-            return [op("global.get", part.index)]
-        case "param":
-            return [op("local.get", part.index)]
-        case "nothing":
-            return [op("i32.const", 0)]
-
-
-def _copied(part: Part, base: int, local: int) -> list[bytes]:
+def _copied(part: Part, base: int, scratch: int, local: int) -> list[bytes]:
     """
     Code that copies a part to its local, one instruction each.
     """
@@ -126,9 +129,9 @@ def _copied(part: Part, base: int, local: int) -> list[bytes]:
     offset = part.offset % _WRAP
     return [
         op("local.get", base), op("i32.const", offset - _WRAP * (offset >> 31)), op("i32.add"),
-        op("local.tee", base + 1), op("i64.extend_i32_u"),
+        op("local.tee", scratch), op("i64.extend_i32_u"),
         op("i64.const", part.size), op("i64.add"),
         op("memory.size", 0), op("i64.extend_i32_u"), op("i64.const", 16), op("i64.shl"),
         op("i64.le_u"), op("if", "empty"),
-        op("local.get", base + 1), op(load, MemArg(0, 0)), op("local.set", local), op("end"),
+        op("local.get", scratch), op(load, MemArg(0, 0)), op("local.set", local), op("end"),
     ]  # fmt: skip
