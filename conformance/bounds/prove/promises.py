@@ -61,7 +61,6 @@ def _shared(subject: Subject, solver: Solver, proof: FunctionProof) -> frozenset
     calls = [called for region in proof.regions.values() for called in region.calls]
     found: set[Cell] = set()
     if any(subject.written(called) is None for called in calls):
-        # Where such a call stands in a region without cells at its ends nothing would be lost.
         return frozenset(frame.cells)
     for cut, region in proof.regions.items():
         for access in written(subject, region):
@@ -174,12 +173,14 @@ class _Search:
         """
         *term* with variables that are proved to be parameters, or not, replaced by them.
         """
-        equal: dict[Term, Term] = {}
-        for held in self.subject.holds.get((self.proof.function, cut), ()):
-            if held.operator == "eq":
-                for one, other in (held.operands, held.operands[::-1]):
-                    if one.operator in VARIABLES - {"param"} and other.operator == "param":
-                        equal[one] = other
+        holds = self.subject.holds.get((self.proof.function, cut), ())
+        equal = {
+            one: other
+            for held in holds
+            if held.operator == "eq"
+            for one, other in (held.operands, held.operands[::-1])
+            if one.operator in VARIABLES - {"param"} and other.operator == "param"
+        }
         return self.subject.terms.substituted(term, equal)
 
     @staticmethod

@@ -196,12 +196,7 @@ class Prover:
             self.progress("invariants")
             settle(subject, solver)
             bury(subject, solver)
-            if frames:
-                self.progress("what functions write")
-                find_promises(subject, solver)
-                shared = shared_cells(subject, solver)
-                if shared:
-                    raise _SharedCellsError(shared)
+            self._promise(subject, solver)
             walked = walks(subject, constants)
             for function, proof in subject.functions.items():
                 ranker = Ranker(
@@ -239,6 +234,18 @@ class Prover:
             scripts = dict(export(subject, solver, ranking, constants, shadow))
         obstacles += [self._at("not modelled", f, at, sentence) for f, at, sentence in missing]
         return Attempt(certificate, tuple(obstacles), loops, solver.questions, scripts)
+
+    def _promise(self, subject: Subject, solver: Solver) -> None:
+        """
+        What functions write; raises _SharedCellsError where that may be a cell of another one.
+        """
+        if all(proof.executor.frame is None for proof in subject.functions.values()):
+            return
+        self.progress("what functions write")
+        find_promises(subject, solver)
+        shared = shared_cells(subject, solver)
+        if shared:
+            raise _SharedCellsError(shared)
 
     def _recursive(self, subject: Subject, solver: Solver) -> list[Obstacle]:
         """

@@ -267,8 +267,8 @@ def relevant(proof: FunctionProof) -> dict[int, frozenset[Term]]:
     found = _deciding(proof, known)
     frame = proof.executor.frame
     if frame is not None:
-        for variables in found.values():
-            variables |= leaves(proof.executor.entry_globals[frame.pointer], known)
+        top = leaves(proof.executor.entry_globals[frame.pointer], known)
+        found = {cut: variables | top for cut, variables in found.items()}
     changed = True
     while changed:
         changed = False

@@ -65,7 +65,8 @@ def _sum(term: Expression) -> tuple[Base, int] | None:
         case "entry-global":
             return ("global", int(numbers[0])), 0
         case "add" | "sub":
-            return _added(*map(_sum, term.operands), -1 if term.operator == "sub" else 1)
+            left, right = map(_sum, term.operands)
+            return _added(left, right, -1 if term.operator == "sub" else 1)
         case _:
             return None
 

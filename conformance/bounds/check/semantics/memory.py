@@ -104,7 +104,9 @@ class Memories:
             self._read[key] = (node, self._find(node, address, size))
         return self._read[key][1]
 
-    def _find(self, node: Node, address: Value, size: int) -> Value:
+    def _find(  # noqa: PLR0911 - one return for each kind of node
+        self, node: Node, address: Value, size: int
+    ) -> Value:
         terms = self.terms
         while isinstance(node, Store):
             distance = self._distance(address, node.address)

@@ -56,8 +56,8 @@ class Unoptimised:
     """
 
     name: str
-    bytes: int = 0
-    """Of the input in memory."""
+    size: int = 0
+    """Bytes of the input in memory."""
     contents: Callable[[int], Sequence[bytes]] = _zeros
     ranges: tuple[tuple[int, int], ...] = ()
     arguments: tuple[tuple[int, ...], ...] = ((),)
@@ -80,14 +80,14 @@ class Unoptimised:
 
     def precondition(self, module: Module) -> Precondition:
         start = self.start(module)
-        unknown = (Bytes(start, start + self.bytes),) if self.bytes else ()
+        unknown = (Bytes(start, start + self.size),) if self.size else ()
         ranges = tuple(Range(low, high) for low, high in self.ranges)
         return Precondition("infer", ranges, unknown=unknown)
 
     def inputs(self, module: Module) -> tuple[Input, ...]:
         start = self.start(module)
-        written = [(HostBytes(start, data.hex()),) for data in self.contents(self.bytes)]
-        if not self.bytes:
+        written = [(HostBytes(start, data.hex()),) for data in self.contents(self.size)]
+        if not self.size:
             return tuple(Input(values) for values in self.arguments)
         return tuple(Input(values, data) for values in self.arguments for data in written)
 
