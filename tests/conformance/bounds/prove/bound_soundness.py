@@ -27,7 +27,8 @@ INPUTS = 64
 STEPS = 1_000_000
 QUESTIONS = 250
 """Put to the prover's solver for one module."""
-KINDS = ("generated", "loops")
+KINDS = {"generated": 1, "loops": 3}
+"""How many modules of each kind an index stands for; most generated modules have no loop."""
 Bounding = Callable[[Module, Precondition, Sequence[Input], Engine], BoundReport]
 
 
@@ -172,16 +173,21 @@ def campaign(
     known = {(one.kind, one.index): one for one in read(kept)} if kept is not None else {}
     found = []
     with proving() as prove:
-        for index in indices:
-            for kind in KINDS:
-                one = known.get((kind, index))
-                if one is None:
-                    one = judged(kind, seed, index, prove.engine, bounding)
-                    if kept is not None:
-                        with kept.open("a", encoding="utf-8") as file:
-                            file.write(json.dumps(asdict(one)) + "\n")
-                found.append(one)
+        for kind, number in _numbered(indices):
+            one = known.get((kind, number))
+            if one is None:
+                one = judged(kind, seed, number, prove.engine, bounding)
+                if kept is not None:
+                    with kept.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(asdict(one)) + "\n")
+            found.append(one)
     return found
+
+
+def _numbered(indices: Iterable[int]) -> Iterator[tuple[str, int]]:
+    for index in indices:
+        for kind, many in KINDS.items():
+            yield from ((kind, many * index + part) for part in range(many))
 
 
 def read(kept: Path) -> list[Judged]:
