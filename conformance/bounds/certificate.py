@@ -257,12 +257,18 @@ class Summary(Struct, frozen=True, forbid_unknown_fields=True):
     """On return: over `param`, `result`, `global`, `pages`, `entry-global`, `entry-pages`."""
     writes: tuple[Written, ...] | None = None
     """None: anything outside the regions of constants."""
+    cells: tuple[Written, ...] = ()
+    """
+    Memory that keeps what the function itself stored there, as its frame does: nothing else writes
+    to it while the function runs, neither a store through a pointer nor a callee. Each has a known
+    length; expressions may `load` from it.
+    """
     calls: tuple[CallSite, ...] = ()
     reads: tuple[Reading, ...] = ()
     amounts: tuple[Amount, ...] = ()
     host_amounts: tuple[HostAmount, ...] = ()
     memory: bool = False
-    """Follow the bytes of linear memory; required where an expression holds `load`."""
+    """Follow all of linear memory; an expression may then `load` from anywhere."""
     floats: bool = False
     """Follow floats by the theory of floating point; otherwise they are unknown bits."""
     recursion: Recursion | None = None

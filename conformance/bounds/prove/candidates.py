@@ -38,6 +38,8 @@ def guesses(
     if cut != ENTRY:
         found.update(dict.fromkeys(_from_text(terms, proof, cut, variables)))
         found.update(dict.fromkeys(_available(terms, proof, cut, variables)))
+        if proof.executor.cells:
+            found.update(dict.fromkeys(_kept(terms, proof, cut, variables)))
     return [term for term in found if term.value is None]
 
 
@@ -63,6 +65,8 @@ def _from_rows(terms: Terms, variables: Sequence[Term], rows: Sequence[Values]) 
             continue
         if left in moving and right in moving:
             yield from _pair(terms, left, right, columns[left], columns[right])
+        elif "entry-global" in (left.operator, right.operator):
+            continue  # A number in all rows: the range of the other one says as much.
         elif left in moving or right in moving:
             yield from _order(terms, left, right, columns[left], columns[right])
         elif "param" in (left.operator, right.operator) and (columns[left] == columns[right]).all():
@@ -130,7 +134,12 @@ def _order(terms: Terms, left: Term, right: Term, a: Columns, b: Columns) -> Ite
 def _linear(terms: Terms, left: Term, right: Term, a: Columns, b: Columns) -> Iterator[Term]:
     """
     `p * left - q * right = r`, from the first two rows that differ in both.
+
+    Arguments need a third one, as any two pairs of them lie on a line.
     """
+    arguments = {left.operator, right.operator} <= {"param", "entry-global"}
+    if arguments and len(set(zip(a, b, strict=True))) < 3:  # noqa: PLR2004 - two points
+        return
     other = next((k for k in range(len(a)) if a[k] != a[0] and b[k] != b[0]), None)
     if other is None:
         return
@@ -288,6 +297,32 @@ def _available(
                 free = {v for v in names if v.operator == "unknown" or put.get(v, v) is not v}
                 if again is not term and free <= set(others.values()):
                     yield terms.two("eq", variable, again)
+
+
+def _kept(
+    terms: Terms, proof: FunctionProof, cut: int, variables: Sequence[Term]
+) -> Iterator[Term]:
+    """
+    That a variable still is what it was set to from parameters and globals at the entry.
+    """
+    known: dict[Term, frozenset[Term]] = {}
+    fixed = {"param", "entry-global"}
+    for region in proof.regions.values():
+        for target, state in region.ends:
+            if target == cut:
+                put = proof.put(cut, state)
+                for variable in variables:
+                    term = put.get(variable)
+                    if term is not None and {v.operator for v in leaves(term, known)} <= fixed:
+                        yield terms.two("eq", variable, term)
+                        yield from _signs(terms, variable)
+
+
+def _signs(terms: Terms, variable: Term) -> Iterator[Term]:
+    """
+    That a variable is not negative, as what counts up from nothing is.
+    """
+    yield terms.two("sge", variable, terms.const(variable.width, 0))
 
 
 def arguments(terms: Terms, callers: Sequence[FunctionProof], function: int) -> list[Term]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.prove.segments import Executor
-from conformance.bounds.prove.states import Loaded, Reads, Region
+from conformance.bounds.prove.states import Frame, Loaded, Reads, Region
 from conformance.bounds.prove.subject import FunctionProof, relevant
 from conformance.bounds.prove.terms import Term, Terms, leaves
 from conformance.wasm.module import Module
@@ -37,7 +37,9 @@ class Constants:
     tables: Tables = field(default_factory=dict)
 
 
-def find_constants(module: Module, image: Image, entry: int) -> Constants:
+def find_constants(
+    module: Module, image: Image, entry: int, frames: Mapping[int, Frame], terms: Terms
+) -> Constants:
     """
     Regions that loads start from on which control depends; each reaches to the next one used.
     """
@@ -47,10 +49,10 @@ def find_constants(module: Module, image: Image, entry: int) -> Constants:
         return Constants()
     wanted: dict[tuple[int, int], tuple[int, int]] = {}
     bases: set[int] = set()
-    terms = Terms()
     for function in sorted(image.reachable(entry)):
         layout = image.layout(function)
         executor = Executor(terms, image, layout, is_entry=False)
+        executor.frame = frames.get(function)
         regions = {cut: executor.region(cut) for cut in layout.cuts}
         proof = FunctionProof(function, layout, executor, regions)
         proof.relevant = relevant(proof)

@@ -15,7 +15,9 @@ from conformance.bounds.prove.obligations import (
     Goal,
     calling_goals,
     entering_goals,
+    frame_goals,
     inside_goals,
+    promise_goals,
     recursion_goals,
     region_goals,
 )
@@ -43,6 +45,8 @@ def all_goals(
     yield from recursion_goals(subject, proof)
     yield from calling_goals(subject, proof)
     yield from amount_goals(subject, proof)
+    yield from frame_goals(subject, proof)
+    yield from promise_goals(subject, proof)
 
 
 def minimise(

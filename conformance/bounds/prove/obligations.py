@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from conformance.bounds.certificate import ENTRY
-from conformance.bounds.prove.states import TRAP, Access
-from conformance.bounds.prove.subject import FunctionProof, Subject
+from conformance.bounds.prove.frames import address, spans
+from conformance.bounds.prove.states import TRAP, Access, Cell, Region
+from conformance.bounds.prove.subject import FunctionProof, Span, Subject
 from conformance.bounds.prove.terms import Term, Terms
 
 _WIDE = 40
@@ -126,6 +127,71 @@ def region_goals(
             if shadow is not None and item.index == shadow[0]:
                 least = terms.const(item.value.width, shadow[1])
                 yield Goal(cut, item.guard, terms.two("uge", item.value, least))
+
+
+def frame_goals(subject: Subject, proof: FunctionProof) -> Iterator[Goal]:
+    """
+    That all writes stay off the cells of the function, unless they are followed.
+    """
+    if not proof.executor.cells:
+        return
+    for cut, region in proof.regions.items():
+        for access in written(subject, region):
+            if not access.followed:
+                for formula in off_cells(subject, proof, access):
+                    yield Goal(cut, access.guard, formula)
+
+
+def off_cells(
+    subject: Subject, proof: FunctionProof, access: Access, cells: Sequence[Cell] | None = None
+) -> Iterator[Term]:
+    """
+    For each span of *cells*, by default of all cells, that an access lies outside of it.
+    """
+    terms, frame = subject.terms, proof.executor.frame
+    if frame is None:
+        return
+    for offset, size in spans(frame.cells if cells is None else cells):
+        low = terms.extend(address(proof.executor, frame, offset), _WIDE)
+        high = terms.two("add", low, terms.const(_WIDE, size))
+        inside = terms.two("ule", high, terms.const(_WIDE, 1 << 32))
+        before = terms.two("ule", access.end, low)
+        yield terms.every([inside, terms.some([before, terms.two("ule", high, access.start)])])
+
+
+def written(subject: Subject, region: Region) -> Iterator[Access]:
+    """
+    Everything that is written behind a cut, by its instructions and by what they call.
+    """
+    yield from region.writes
+    for called in region.calls:
+        for span in subject.written(called) or ():
+            start, end = (subject.terms.extend(t, _WIDE) for t in (span.start, span.end))
+            yield Access(called.at, called.guard, start, end)
+
+
+def promise_goals(subject: Subject, proof: FunctionProof) -> Iterator[Goal]:
+    """
+    That a function writes only what it is said to.
+    """
+    promised = subject.writes.get(proof.function)
+    if promised is None:
+        return
+    for cut, region in proof.regions.items():
+        for access in written(subject, region):
+            yield Goal(cut, access.guard, within_spans(subject.terms, access, promised))
+
+
+def within_spans(terms: Terms, access: Access, promised: Sequence[Span]) -> Term:
+    """
+    That an access writes nothing, or lies in one of some spans.
+    """
+    found = [terms.two("uge", access.start, access.end)]
+    for span in promised:
+        low, high = (terms.extend(term, _WIDE) for term in (span.start, span.end))
+        inside = [terms.two("ule", low, access.start), terms.two("ule", access.end, high)]
+        found.append(terms.every(inside))
+    return terms.some(found)
 
 
 def _apart(terms: Terms, access: Access, spans: Sequence[tuple[int, int]]) -> Term:

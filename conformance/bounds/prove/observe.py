@@ -9,21 +9,25 @@ from __future__ import annotations
 import hashlib
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from conformance.bounds.certificate import ENTRY, Input, Precondition
 from conformance.bounds.check.replaying.host import ContractHosts
+from conformance.bounds.prove.states import Frame
 from conformance.wasm.module import Module
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
 from conformance.wasm.rewrite.errors import CannotRewriteError
 from conformance.wasm.rewrite.hidden_memory import PAGE_BYTES
-from conformance.wasm.rewrite.points import entries, loop_heads
+from conformance.wasm.rewrite.mirror import Mirror, Part, mirrored
+from conformance.wasm.rewrite.points import Point, entries, loop_heads
+from conformance.wasm.rewrite.recorder import Word
 from runners.blocks import CaseBlock
 from runners.hosts.host import host_node
 from runners.launch import Launch
@@ -73,14 +77,17 @@ class Observed:
 def observe(
     module: Module, precondition: Precondition, inputs: Sequence[Input],
     hosts: Sequence[ContractHosts | None] = (None,),
+    frames: Mapping[int, Frame] = MappingProxyType({}),
 ) -> Observed:  # fmt: skip
     """
     Run *inputs* and note the state at entries and loop heads, thinned out evenly in long runs.
 
-    Each input is run with each of *hosts*, which answer what the module imports.
+    Each input is run with each of *hosts*, which answer what the module imports. *frames*: by
+    function, whose cells are noted at loop heads.
     """
     observed = Observed()
-    points = (*entries(module), *loop_heads(module))
+    mirror = mirrored(module, _parts(module, frames))
+    points = (*entries(module), *map(mirror.head, loop_heads(module)))
     if not inputs or not points or (module.imports and None in hosts):
         return observed
     with tempfile.TemporaryDirectory(prefix="weavegate-bounds-") as folder:
@@ -91,29 +98,30 @@ def observe(
             node = node if host is None else host_node(node, host)
             with Pool([(node, launch)], hosts=seats) as pool:
                 for given in inputs:
-                    if not _observed(observed, pool, module, precondition, given):
+                    if not _observed(observed, pool, mirror, points, precondition, given):
                         return observed
     return observed
 
 
 def _observed(
-    observed: Observed, pool: Pool, module: Module, precondition: Precondition, given: Input
-) -> bool:
+    observed: Observed, pool: Pool, mirror: Mirror, points: Sequence[Point],
+    precondition: Precondition, given: Input,
+) -> bool:  # fmt: skip
     """
     Run one input, with every row or a share of them; False where the module cannot be watched.
     """
-    points = (*entries(module), *loop_heads(module))
     for every in _THINNED:
         # No more than this fits into the buffer: the run need not go on.
         stop = every * _BUFFER_PAGES * PAGE_BYTES // _LEAST_ROW
         try:
             made = checkpointed(
-                module, points, every=every, stop=stop, hashed=False, buffer_pages=_BUFFER_PAGES
-            )
+                mirror.module, points, every=every, stop=stop, hashed=False,
+                buffer_pages=_BUFFER_PAGES,
+            )  # fmt: skip
         except CannotRewriteError:
             return False
-        rows = list(_run(pool, made, module, precondition, given))
-        _keep(observed, module, made, rows, every == 1)
+        rows = list(_run(pool, made, mirror.module, precondition, given))
+        _keep(observed, mirror, rows, every == 1)
         if len(rows) * _row_bytes(made) < made.size_bytes // 2:
             break
     return True
@@ -188,24 +196,39 @@ def _span(given: Input) -> tuple[int, bytes]:
     return start, bytes(content)
 
 
+def _parts(module: Module, frames: Mapping[int, Frame]) -> dict[int, list[Part]]:
+    return {
+        function - module.imported_functions: [
+            Part("global", frame.pointer, cell.offset, cell.size) for cell in frame.cells
+        ]
+        for function, frame in frames.items()
+    }
+
+
+def _key(mirror: Mirror, place: int, word: Word) -> tuple[str, int]:
+    if word.role == "local":
+        number = mirror.part(place, word.index)
+        return ("local", word.index) if number is None else ("cell", number)
+    return (_ROLES.get(word.role, word.role), word.index)
+
+
 def _keep(
-    observed: Observed,
-    module: Module,
-    made: Instrumented,
-    rows: Sequence[tuple[Checkpoint, tuple[int, ...]]],
+    observed: Observed, mirror: Mirror, rows: Sequence[tuple[Checkpoint, tuple[int, ...]]],
     whole: bool,  # noqa: FBT001 - private
-) -> None:
+) -> None:  # fmt: skip
     """
     Add rows to their cuts; parameters are those of the latest entry, where all rows are there.
     """
-    del made
+    module = mirror.module
     params: dict[int, Values] = {}
     found: dict[tuple[int, int], list[Values]] = {}
     for point, values in rows:
         function = module.functions[point.place].index
-        cut = point.number - 1 if point.number else ENTRY
+        cut = ENTRY
+        if point.number:
+            cut = mirror.original((point.place, point.number))[1] - 1
         row: Values = {
-            (_ROLES.get(word.role, word.role), word.index): bits
+            _key(mirror, point.place, word): bits
             for word, bits in zip(point.words, values, strict=True)
         }
         if cut == ENTRY:

@@ -18,6 +18,7 @@ from conformance.bounds.expressions import BadExpressionError, Scope, read_formu
 from conformance.bounds.host_records import HostContract
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
+from conformance.bounds.prove.frames import find_frames, matters, without
 from conformance.bounds.prove.hosts import find_amounts, suppose_hosts, waiting
 from conformance.bounds.prove.houdini import bury, settle
 from conformance.bounds.prove.limits import too_large
@@ -25,12 +26,14 @@ from conformance.bounds.prove.minimise import minimise
 from conformance.bounds.prove.obligations import Fact
 from conformance.bounds.prove.observe import Observed, observe
 from conformance.bounds.prove.outcome import Attempt, LoopBound, Obstacle
+from conformance.bounds.prove.promises import find_promises, shared_cells
 from conformance.bounds.prove.ranks import Ranker
 from conformance.bounds.prove.reading import as_term
 from conformance.bounds.prove.recursion import find_potential
 from conformance.bounds.prove.smt import export
 from conformance.bounds.prove.solver import STEPS, NoSolverError, Solver, StoppedError
 from conformance.bounds.prove.stack import most_pages, shadow_stack
+from conformance.bounds.prove.states import Cell, Frame
 from conformance.bounds.prove.subject import RETURN, Subject, open_subject
 from conformance.bounds.prove.terms import Term, Terms
 from conformance.bounds.prove.walks import walks
@@ -47,6 +50,16 @@ _OBSERVED_WAYS: Final = 2
 
 def _quiet(part: str) -> None:
     del part
+
+
+class _SharedCellsError(Exception):
+    """
+    Cells are not proved to be written by their function alone.
+    """
+
+    def __init__(self, shared: dict[int, frozenset[Cell]]) -> None:
+        super().__init__("cells are shared")
+        self.shared = shared
 
 
 @dataclass(slots=True)
@@ -87,19 +100,20 @@ class Prover:
             return self._refused(error.refusal.sentence)
         if obstacles:
             return Attempt(None, obstacles)
+        frames = self._frames(image)
         observed = Observed()
         if self.guided:
             self.progress("runs that suggest candidates")
             hosts = ways(image, image.hosts, 0)[:_OBSERVED_WAYS]
-            observed = observe(image.running, self.precondition, self.inputs, hosts)
+            observed = observe(image.running, self.precondition, self.inputs, hosts, frames)
         try:
-            first = self._attempt(image, observed, Constants())
+            first = self._with_frames(image, observed, Constants(), frames)
             if first.certificate is not None or not first.obstacles:
                 return first
-            constants = find_constants(self.module, image, self._entry)
+            constants = find_constants(self.module, image, self._entry, frames, self._terms)
             if not constants.spans:
                 return first
-            second = self._attempt(image, observed, constants)
+            second = self._with_frames(image, observed, constants, frames)
         except NoSolverError as error:
             return Attempt(None, (self._at("no solver", self._entry, ENTRY, str(error)),))
         except RefusedError as error:
@@ -171,11 +185,44 @@ class Prover:
 
     # ---------------------------------------------------------------------------- one attempt
 
-    def _attempt(self, image: Image, observed: Observed, constants: Constants) -> Attempt:
+    def _frames(self, image: Image) -> dict[int, Frame]:
+        """
+        Frames with cells that anything depends on; empty where no function has any.
+        """
+        frames = find_frames(image, self._entry, self._terms)
+        if not any(frame.cells for frame in frames.values()):
+            return {}
+        most = self._most_pages(image)
+        subject = open_subject(image, self._entry, most, {}, self._terms, frames)
+        known = [proof.relevant for proof in subject.functions.values()]
+        return frames if matters(known) else {}
+
+    def _with_frames(
+        self, image: Image, observed: Observed, constants: Constants, frames: dict[int, Frame]
+    ) -> Attempt:
+        """
+        Try with cells in frames; without those that something else may write to; without any.
+        """
+        framed: Attempt | None = None
+        while any(frame.cells for frame in frames.values()):
+            try:
+                framed = self._attempt(image, observed, constants, frames)
+            except _SharedCellsError as error:
+                frames = without(frames, error.shared)
+                continue
+            if framed.certificate is not None or not framed.obstacles:
+                return framed
+            break
+        found = self._attempt(image, observed, constants, {})
+        return found if framed is None or found.certificate is not None else framed
+
+    def _attempt(
+        self, image: Image, observed: Observed, constants: Constants, frames: dict[int, Frame]
+    ) -> Attempt:
         terms = self._terms
         terms.tables.update(constants.tables)
         most = self._most_pages(image)
-        subject = open_subject(image, self._entry, most, constants.reads, terms)
+        subject = open_subject(image, self._entry, most, constants.reads, terms, frames)
         solver = Solver(terms, self.steps, self.stop)
         ranking: dict[int, dict[int, list[Fact]]] = {}
         obstacles: list[Obstacle] = []
@@ -191,6 +238,7 @@ class Prover:
             settle(subject, solver)
             settled = True
             bury(subject, solver)
+            self._promise(subject, solver)
             self._rank(subject, solver, constants, ranking, obstacles)
             obstacles += self._recursive(subject, solver)
             if obstacles:
@@ -255,6 +303,18 @@ class Prover:
         parts = write_complete(subject, ranking, self.models, self.precondition)
         loops = tuple(self._loops(ranking))
         return Attempt(None, tuple(obstacles), loops, solver.questions, {}, parts)
+
+    def _promise(self, subject: Subject, solver: Solver) -> None:
+        """
+        What functions write; raises _SharedCellsError where that may be a cell of another one.
+        """
+        if all(proof.executor.frame is None for proof in subject.functions.values()):
+            return
+        self.progress("what functions write")
+        find_promises(subject, solver)
+        shared = shared_cells(subject, solver)
+        if shared:
+            raise _SharedCellsError(shared)
 
     def _recursive(self, subject: Subject, solver: Solver) -> list[Obstacle]:
         """

@@ -72,7 +72,8 @@ class Ranker:
         best: Fact | None = None
         for step, term in self.candidates(loop):
             for measure in self._measures(loop, step, term):
-                found = self._most(loop, step, measure)
+                limit = None if best is None else best.bound * step // best.weight
+                found = self._most(loop, step, measure, limit)
                 if found is None:
                     continue
                 if best is None or found.bound * best.weight < best.bound * found.weight:
@@ -160,7 +161,7 @@ class Ranker:
                 if target not in self.zone(loop):
                     continue
                 put = self.proof.put(target, end)
-                for variable in (*state.locals, *state.stack, *state.globals):
+                for variable in (*state.locals, *state.stack, *state.globals, *state.cells):
                     after = put.get(variable)
                     if variable not in self.proof.relevant[loop] or variable.value is not None:
                         continue
@@ -320,8 +321,15 @@ class Ranker:
         )
         self.failures[loop] = Failure(text(term) or "a measure too long to show", state)
 
-    def _most(self, loop: int, step: int, measure: Mapping[int, Term]) -> Fact | None:
+    def _most(
+        self, loop: int, step: int, measure: Mapping[int, Term], limit: int | None = None
+    ) -> Fact | None:
+        """
+        The fact that a measure gives; None where it falls too seldom, or begins above *limit*.
+        """
         if not self.falls(loop, step, measure):
+            return None
+        if limit is not None and not self._begins_below(loop, measure, limit):
             return None
         bound = self._extreme(loop, measure, highest=True)
         return None if bound is None else Fact(loop, "most", step, bound, measure)
@@ -336,6 +344,18 @@ class Ranker:
                 return None
         bound = self._extreme(loop, measure, highest=False)
         return None if bound is None else Fact(loop, "least", step, bound, measure)
+
+    def _begins_below(self, loop: int, measure: Mapping[int, Term], limit: int) -> bool:
+        """
+        Whether a measure is at most *limit* wherever its loop is entered.
+        """
+        terms = self.subject.terms
+        most = terms.const(measure[loop].width, limit)
+        return all(
+            self._holds(cut, end.guard, terms.two("ule", self._at(measure, loop, end), most))[0]
+            for cut, end in self.subject.arriving(self.proof.function, loop)
+            if cut not in measure
+        )
 
     def _extreme(self, loop: int, measure: Mapping[int, Term], *, highest: bool) -> int | None:
         """

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from conformance.bounds.certificate import ENTRY, OUT
-from conformance.bounds.check.semantics.image import Image
-from conformance.bounds.check.semantics.layout import WIDTH, Edge, Layout
+from conformance.bounds.certificate import OUT
+from conformance.bounds.check.semantics.layout import WIDTH, Edge
 from conformance.bounds.expressions import Scope, read_term
 from conformance.bounds.prove.machine import integer
 from conformance.bounds.prove.reading import as_term
@@ -26,11 +25,11 @@ from conformance.bounds.prove.states import (
     Called,
     Grown,
     Loaded,
-    Reads,
     Region,
     State,
 )
-from conformance.bounds.prove.terms import Term, Terms
+from conformance.bounds.prove.terms import Term
+from conformance.bounds.prove.variables import Variables
 from conformance.wasm.instructions import Instruction
 
 _WIDE: Final = 40
@@ -38,69 +37,10 @@ _WIDE: Final = 40
 
 
 @dataclass(slots=True)
-class Executor:
+class Executor(Variables):
     """
     Executes the regions of one function.
     """
-
-    terms: Terms
-    image: Image
-    layout: Layout
-    is_entry: bool
-    """Whether it is the function that the host calls, and nothing else calls it."""
-    reads: Reads = field(default_factory=Reads)
-    params: list[Term] = field(init=False)
-    entry_globals: list[Term] = field(init=False)
-    entry_pages: Term = field(init=False)
-
-    def __post_init__(self) -> None:
-        """
-        Name the variables.
-        """
-        terms, image = self.terms, self.image
-        count = len(self.layout.type.parameters)
-        self.params = [
-            terms.variable("param", k, w) for k, w in enumerate(self.layout.locals[:count])
-        ]
-        entry = image.module.exported(image.precondition.entry)
-        whole = image.effects(entry.index if entry else self.layout.function)
-        self.entry_globals = []
-        for k, kind in enumerate(image.module.global_types):
-            initial = image.initial_globals[k]
-            width = WIDTH[kind.type]
-            if initial is not None and (self.is_entry or k not in whole[0]):
-                self.entry_globals.append(terms.const(width, initial))
-            else:
-                self.entry_globals.append(terms.variable("entry-global", k, width))
-        fixed = image.precondition.fresh and (self.is_entry or not whole[1])
-        self.entry_pages = (
-            terms.const(32, image.pages) if fixed else terms.variable("entry-pages", 0, 32)
-        )
-
-    def start(self, cut: int) -> State:
-        """
-        The state at a cut.
-        """
-        terms, layout = self.terms, self.layout
-        if cut == ENTRY:
-            declared = [terms.const(w, 0) for w in layout.locals[len(self.params) :]]
-            values = [*self.params, *declared]
-            return State(terms.true, values, [], self.entry_globals[:], self.entry_pages)
-        written, grows = self.image.effects(layout.function)
-        held = [
-            terms.variable("global", k, WIDTH[kind.type]) if k in written else before
-            for k, (kind, before) in enumerate(
-                zip(self.image.module.global_types, self.entry_globals, strict=True)
-            )
-        ]
-        return State(
-            terms.true,
-            [terms.variable("local", k, w) for k, w in enumerate(layout.locals)],
-            [terms.variable("stack", k, w) for k, w in enumerate(layout.loops[cut])],
-            held,
-            terms.variable("pages", 0, 32) if grows else self.entry_pages,
-            stored=True,
-        )
 
     def region(self, cut: int) -> Region:
         """
@@ -176,6 +116,7 @@ class _Run:
             each(old.globals, new.globals),
             old.pages if old.pages is new.pages else ite(when, new.pages, old.pages),
             old.stored or new.stored,
+            each(old.cells, new.cells),
         )
 
     def branch(self, at: int, state: State, guard: Term, number: int) -> None:
@@ -313,15 +254,19 @@ class _Run:
         size = 1 << (opcode.alignment or 0)
         kind, _, operator = opcode.name.partition(".")
         if operator.startswith("store"):
-            stack.pop()
-            start = terms.two("add", self.wide(stack.pop()), terms.const(_WIDE, memarg.offset))
+            value, base = stack.pop(), stack.pop()
+            start = terms.two("add", self.wide(base), terms.const(_WIDE, memarg.offset))
             end = terms.two("add", start, terms.const(_WIDE, size))
-            self.region.writes.append(Access(at, state.guard, start, end))
+            address = terms.two("add", base, terms.const(32, memarg.offset))
+            followed = self.store(address, size, value, state)
+            self.region.writes.append(Access(at, state.guard, start, end, address, size, followed))
             state.stored = True
             return
         address = terms.two("add", stack.pop(), terms.const(32, memarg.offset))
-        value = self.loaded(at, address, size)
-        self.region.loads.append(Loaded(at, state.guard, address, size, value))
+        held = self.cell(address, size)
+        value = self.loaded(at, address, size) if held is None else state.cells[held]
+        integer = kind in ("i32", "i64")
+        self.region.loads.append(Loaded(at, state.guard, address, size, value, integer))
         sign = operator.endswith("_s")
         stack.append(terms.extend(value, WIDTH[kind], sign=sign))
 
@@ -331,6 +276,30 @@ class _Run:
             return self.terms.unknown(8 * size)
         start, _, table = read
         return self.terms.lookup(table, self.terms.two("sub", address, self.terms.const(32, start)))
+
+    def cell(self, address: Term, size: int) -> int | None:
+        """
+        The number of the cell that an access is to.
+        """
+        distance = self.executor.distance(address)
+        for number, cell in enumerate(self.executor.cells):
+            if (cell.offset, cell.size) == (distance, size):
+                return number
+        return None
+
+    def store(self, address: Term, size: int, value: Term, state: State) -> bool:
+        """
+        Keep what is stored to a cell; returns whether the store's distance from them is known.
+        """
+        terms, distance = self.terms, self.executor.distance(address)
+        if distance is None:
+            return False
+        for number, cell in enumerate(self.executor.cells):
+            if (cell.offset, cell.size) == (distance, size):
+                state.cells[number] = terms.extract(value, 8 * size - 1, 0)
+            elif cell.offset < distance + size and distance < cell.offset + cell.size:
+                state.cells[number] = terms.unknown(8 * cell.size)
+        return True
 
     def memory(self, at: int, name: str, state: State) -> None:
         terms, stack = self.terms, state.stack

@@ -16,6 +16,31 @@ EXIT: Final = -2
 TRAP: Final = -3
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """
+    *size* bytes of a frame, *offset* from the stack pointer that the function finds (negative).
+    """
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """
+    Where a function keeps locals in memory.
+    """
+
+    pointer: int
+    """The global that holds the stack pointer."""
+    size: int
+    """Bytes below the stack pointer at entry."""
+    fixed: Mapping[int, Term]
+    """Locals that keep one value, over `param` and `entry-global`."""
+    cells: tuple[Cell, ...] = ()
+
+
 @dataclass(slots=True)
 class State:
     """
@@ -29,12 +54,17 @@ class State:
     pages: Term
     stored: bool = False
     """Whether memory may differ from what it was at the cut."""
+    cells: list[Term] = field(default_factory=list)
+    """What the cells of the function's frame hold, in their order."""
 
     def copy(self) -> State:
         """
         A state that can be changed apart from this one.
         """
-        return replace(self, locals=self.locals[:], stack=self.stack[:], globals=self.globals[:])
+        return replace(
+            self, locals=self.locals[:], stack=self.stack[:], globals=self.globals[:],
+            cells=self.cells[:],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +78,12 @@ class Access:
     start: Term
     """40 bits."""
     end: Term
+    address: Term | None = None
+    """Of a store: 32 bits, wrapped where the machine would trap."""
+    size: int = 0
+    """Of a store, in bytes."""
+    followed: bool = False
+    """Whether it is a store at a known distance from the function's cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +98,8 @@ class Loaded:
     """32 bits; wrapped where the machine would trap."""
     size: int
     value: Term
+    integer: bool = True
+    """Whether it gives an integer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from conformance.bounds.certificate import ENTRY
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.check.semantics.layout import Layout
 from conformance.bounds.prove.segments import Executor
-from conformance.bounds.prove.states import Called, Reads, Region, State
-from conformance.bounds.prove.terms import Term, Terms, leaves
+from conformance.bounds.prove.states import Called, Frame, Reads, Region, State
+from conformance.bounds.prove.terms import VARIABLES, Term, Terms, leaves
 
 RETURN: Final = -2
 """The place of promises: where a function returns."""
 Key = tuple[int, int]
 """(Function, cut or RETURN)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """
+    Addresses from *start* up to, not including, *end*: 32 bits, by what a function's entry finds.
+    """
+
+    start: Term
+    end: Term
 
 
 @dataclass(slots=True)
@@ -50,10 +61,15 @@ class FunctionProof:
             *zip(start.stack, end.stack, strict=False),
             *zip(start.globals, end.globals, strict=True),
             (start.pages, end.pages),
+            *zip(start.cells, end.cells, strict=True),
         ]
         fixed = set(self.executor.entry_globals) | {self.executor.entry_pages}
         fixed |= set(self.executor.params)
-        return {var: term for var, term in pairs if var not in fixed and var.value is None}
+        return {
+            var: term
+            for var, term in pairs
+            if var not in fixed and var.operator in VARIABLES and var.value is None
+        }
 
     def put_result(self, terms: Terms, end: State) -> dict[Term, Term]:
         """
@@ -90,6 +106,11 @@ class Subject:
     """The most pages of linear memory that are claimed."""
     amounts: dict[tuple[int, int, str, str], tuple[int, int]] = field(default_factory=dict)
     """(Function, call, host, length that it bills by) -> the least and the most of it."""
+    writes: dict[int, tuple[Span, ...]] = field(default_factory=dict)
+    """
+    What functions are said to write, over `param` and `entry-global`; one that is not there may
+    write anything.
+    """
 
     def required(self, called: Called) -> Sequence[Term]:
         """
@@ -107,6 +128,19 @@ class Subject:
         term, _ = self.potentials[called.function]
         used = self.terms.substituted(term, self._at_call(called, called.before))
         return self.terms.extend(used, 64)
+
+    def written(self, called: Called) -> list[Span] | None:
+        """
+        What a call may write, in the caller's terms; None: anything.
+        """
+        spans = self.writes.get(called.function)
+        if spans is None:
+            return None
+        put, known = self._at_call(called, called.before), dict[Term, Term]()
+        return [
+            Span(*(self.terms.substituted(term, put, known) for term in (span.start, span.end)))
+            for span in spans
+        ]
 
     def promised(self, called: Called) -> list[Term]:
         """
@@ -189,8 +223,9 @@ class Subject:
 
 
 def open_subject(
-    image: Image, entry: int, most_pages: int, reads: Mapping[int, Reads], terms: Terms
-) -> Subject:
+    image: Image, entry: int, most_pages: int, reads: Mapping[int, Reads], terms: Terms,
+    frames: Mapping[int, Frame] = MappingProxyType({}),
+) -> Subject:  # fmt: skip
     """
     Execute all regions of every function that a call of *entry* can enter.
     """
@@ -200,6 +235,7 @@ def open_subject(
         layout = image.layout(function)
         alone = function == entry and entry not in called
         executor = Executor(terms, image, layout, alone, reads.get(function, Reads()))
+        executor.frame = frames.get(function)
         regions = {cut: executor.region(cut) for cut in layout.cuts}
         functions[function] = FunctionProof(function, layout, executor, regions)
     subject = Subject(terms, image, functions, entry, most_pages=most_pages)
@@ -218,6 +254,9 @@ def _deciding(proof: FunctionProof, known: dict[Term, frozenset[Term]]) -> dict[
         wanted += [grown.after for grown in region.growths]
         wanted += [item.value for item in region.assigned]
         wanted += [loaded.address for loaded in region.loads if loaded.value.operator == "lookup"]
+        if proof.executor.cells:
+            apart = [access for access in region.writes if not access.followed]
+            wanted += [term for access in apart for term in (access.start, access.end)]
         for called in region.calls:
             wanted += [called.guard, *called.arguments, *called.before.globals]
         for term in wanted:
@@ -231,6 +270,10 @@ def relevant(proof: FunctionProof) -> dict[int, frozenset[Term]]:
     """
     known: dict[Term, frozenset[Term]] = {}
     found = _deciding(proof, known)
+    frame = proof.executor.frame
+    if frame is not None:
+        top = leaves(proof.executor.entry_globals[frame.pointer], known)
+        found = {cut: variables | top for cut, variables in found.items()}
     changed = True
     while changed:
         changed = False

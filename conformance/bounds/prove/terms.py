@@ -17,7 +17,7 @@ UNKNOWN: Final = "unknown"
 """Operator of a value of which nothing is known; its number tells it from others."""
 VARIABLES: Final = frozenset(
     {"param", "local", "stack", "global", "pages", "result", "entry-global", "entry-pages",
-     UNKNOWN}
+     "cell", UNKNOWN}
 )  # fmt: skip
 _COMMUTATIVE: Final = frozenset({"add", "mul", "and", "or", "xor", "eq", "ne"})
 _SWAPPED: Final = {"ugt": "ult", "uge": "ule", "sgt": "slt", "sge": "sle"}

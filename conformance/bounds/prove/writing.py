@@ -4,9 +4,11 @@ Writes what was proved as a certificate: texts, duals, costs of callees first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Final
 
 from conformance.bounds.certificate import (
     ENTRY,
@@ -30,8 +32,9 @@ from conformance.bounds.certificate import (
     Weight,
 )
 from conformance.bounds.check.semantics.layout import Edge
-from conformance.bounds.host_records import ContractText, HostAmount, HostContract
+from conformance.bounds.host_records import ContractText, HostAmount, HostContract, Written
 from conformance.bounds.prove.constants import Constants
+from conformance.bounds.prove.frames import address, spans
 from conformance.bounds.prove.hosts import host_cost
 from conformance.bounds.prove.hosts import order as host_order
 from conformance.bounds.prove.minimise import Ranking
@@ -46,6 +49,9 @@ from conformance.wasm.calls import call_graph
 
 Missing = list[tuple[int, int, str]]
 """(Function, instruction, sentence) of what could not be written."""
+
+
+_CELL: Final = re.compile(r"\(cell (\d+)\)")
 
 
 def summary_name(function: int) -> str:
@@ -246,11 +252,12 @@ class Writer:
             if self.subject.terms.false in holds.get((proof.function, cut), ()):
                 cuts.append(Cut(cut, dead=True))
                 continue
-            texts = [self._text(term) for term in holds.get((proof.function, cut), ())]
+            texts = [self._text(term, proof) for term in holds.get((proof.function, cut), ())]
+            texts = [*self._fixed(proof, cut), *texts]
             kept = tuple(dict.fromkeys(t for t in texts if t is not None))
             if kept or cut == ENTRY:
                 cuts.append(Cut(cut, kept))
-        promised = [self._text(term) for term in holds.get((proof.function, RETURN), ())]
+        promised = [self._text(term, proof) for term in holds.get((proof.function, RETURN), ())]
         rows, facts = self.facts(proof)
         costs = []
         for model in self.models:
@@ -279,6 +286,32 @@ class Writer:
                 for key, limits in sorted(self.subject.amounts.items())
                 if key[0] == proof.function
             ),
+            writes=self._writes(proof),
+            cells=self._cells(proof),
+        )
+
+    def _fixed(self, proof: FunctionProof, cut: int) -> Iterator[str | None]:
+        """
+        That locals are what they were set to at the beginning, where the proof took them for it.
+        """
+        if cut != ENTRY:
+            for number, value in sorted(proof.executor.fixed().items()):
+                yield f"(eq (local {number}) {text(value)})"
+
+    def _writes(self, proof: FunctionProof) -> tuple[Written, ...] | None:
+        spans = self.subject.writes.get(proof.function)
+        if spans is None:
+            return None
+        return tuple(Written(text(s.start) or "", text(s.end) or "") for s in spans)
+
+    @staticmethod
+    def _cells(proof: FunctionProof) -> tuple[Written, ...]:
+        executor, frame = proof.executor, proof.executor.frame
+        if frame is None:
+            return ()
+        return tuple(
+            Written(*(text(address(executor, frame, at)) or "" for at in (start, start + size)))
+            for start, size in spans(frame.cells)
         )
 
     def _recursion(self, proof: FunctionProof) -> Recursion | None:
@@ -286,12 +319,15 @@ class Writer:
         if found is None:
             return None
         terms, (potential, most) = self.subject.terms, found
-        left = self._text(terms.two("sub", potential, terms.const(potential.width, 1))) or ""
+        less = terms.two("sub", potential, terms.const(potential.width, 1))
+        left = self._text(less, proof) or ""
         measure = tuple(Measure(cut, left) for cut in proof.layout.cuts if cut != ENTRY)
-        return Recursion(self._text(potential) or "", measure, most)
+        return Recursion(self._text(potential, proof) or "", measure, most)
 
-    def _text(self, term: Term) -> str | None:
+    def _text(self, term: Term, proof: FunctionProof) -> str | None:
         found = text(term)
+        if found is not None and proof.executor.cells:
+            found = _CELL.sub(lambda named: _loaded(proof, int(named[1])), found)
         if found is not None:
             self.used.update(
                 (name, None) for name in self.subject.terms.tables if f"(lookup {name} " in found
@@ -315,7 +351,7 @@ class Writer:
                 if fact.around is not None:
                     name += f"-in-{fact.around}"
                 rows.append(self._row(name, fact, edges))
-                records.append(self._record(name, fact, edges))
+                records.append(self._record(name, fact, edges, proof))
         return rows, records
 
     @staticmethod
@@ -324,9 +360,12 @@ class Writer:
         weights = dict.fromkeys(edges, fact.weight)
         return Row(name, fact.kind == "least", weights, fact.bound, per)
 
-    def _record(self, name: str, fact: Fact, edges: Sequence[Edge]) -> FlowFact:
+    def _record(
+        self, name: str, fact: Fact, edges: Sequence[Edge], proof: FunctionProof
+    ) -> FlowFact:
         measure = tuple(
-            Measure(cut, self._text(term) or "") for cut, term in sorted(fact.measure.items())
+            Measure(cut, self._text(term, proof) or "")
+            for cut, term in sorted(fact.measure.items())
         )
         return FlowFact(
             name=name,
@@ -408,6 +447,17 @@ class Writer:
                         stops.add(first)
             found[first] = total
         return found, frozenset(stops)
+
+
+def _loaded(proof: FunctionProof, number: int) -> str:
+    """
+    The content of a cell in the language of certificates.
+    """
+    executor, frame = proof.executor, proof.executor.frame
+    if frame is None:
+        raise AssertionError
+    cell = frame.cells[number]
+    return f"(load {cell.size} {text(address(executor, frame, cell.offset))})"
 
 
 def _dual(solution: Solution) -> Dual:

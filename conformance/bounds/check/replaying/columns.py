@@ -53,6 +53,8 @@ class Columns:
     known: Callable[[int, int], int | None]
     """Address and size -> constant bytes of memory; None where nobody knows."""
     tables: Mapping[str, tuple[int, Sequence[int]]]
+    shown: Sequence[tuple[int, Column, Column]] = ()
+    """Memory that rows show: bytes, addresses, contents."""
 
     def formula(self, expression: Expression) -> Column:
         """
@@ -69,8 +71,11 @@ class Columns:
 
     def load(self, width: int, address: Column) -> Column:
         """
-        Constants in memory; LookupError elsewhere.
+        Cells that the rows show, constants in memory; LookupError elsewhere.
         """
+        for size, addresses, contents in self.shown:
+            if 8 * size == width and (addresses == address).all():
+                return contents
         found = [self.known(int(at), width // 8) for at in address]
         if any(value is None for value in found):
             message = "rows do not show memory"

@@ -19,6 +19,7 @@ from conformance.bounds.certificate import ENTRY, Input, Summary, Values
 from conformance.bounds.check.refusals import Refusal, RefusedError
 from conformance.bounds.check.replaying.columns import Columns
 from conformance.bounds.check.replaying.host import ContractHosts, ways
+from conformance.bounds.check.replaying.shown import mirror_of
 from conformance.bounds.check.semantics.image import PAGE_BYTES
 from conformance.bounds.check.semantics.subject import Subject
 from conformance.bounds.expressions import State, evaluate
@@ -27,6 +28,7 @@ from conformance.gas.metering import metered
 from conformance.wasm.limits import MOST_PAGES
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
 from conformance.wasm.rewrite.errors import CannotRewriteError
+from conformance.wasm.rewrite.mirror import Mirror
 from conformance.wasm.rewrite.recorder import HEAD_WORDS, HITS
 
 MOST_ROWS: Final = 1_000_000
@@ -93,7 +95,8 @@ def replay(subject: Subject, runner: Runner, *, seed: int = 0) -> Replay:
     index = subject.certificate.stack.shadow_global
     if index is not None and index >= len(subject.module.global_types):
         raise RefusedError("form", f"there is no global {index}")
-    watch = _Watch(subject, found, runner, random.Random(seed))  # noqa: S311 - a sample, not a secret
+    draw = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    watch = _Watch(subject, found, runner, draw, mirror_of(subject))
     for number, given in enumerate(subject.certificate.inputs):
         check_input(subject, given, number)
         for host in ways(subject.image, subject.certificate.hosts, seed + number):
@@ -160,6 +163,7 @@ class _Watch:
     found: Replay
     runner: Runner
     random: random.Random
+    mirror: Mirror
     host: ContractHosts | None = None
     """Answers the imports of the runs of now."""
 
@@ -228,13 +232,13 @@ class _Watch:
         for summary in self.subject.live:
             layout, place = self.subject.layout(summary), summary.function - offset
             points.add((place, 0))
-            points.update((place, cut + 1) for cut in layout.cuts)
+            points.update(self.mirror.head((place, cut + 1)) for cut in layout.cuts)
         least = self.subject.image.pages
         ceiling = max(least, min(self.subject.certificate.pages, least + _MOST_GROWTH))
         pages = _WINDOW_PAGES if every == 1 else 4 * _WINDOW_PAGES
         try:
             return checkpointed(
-                self.subject.image.running, sorted(points), first=first, every=every, stop=stop,
+                self.mirror.module, sorted(points), first=first, every=every, stop=stop,
                 hashed=False, buffer_pages=pages, ceiling=ceiling,
             )  # fmt: skip
         except CannotRewriteError as error:
@@ -288,7 +292,7 @@ class _Watch:
         All rows of one cut against the summaries of its function.
         """
         function = point.place + self.subject.module.imported_functions
-        cut = point.number - 1
+        cut = self.mirror.original((point.place, point.number))[1] - 1
         summaries = [s for s in self.subject.live if s.function == function]
         verdicts = []
         for summary in summaries:
@@ -343,9 +347,15 @@ class _Watch:
         layout = self.subject.layout(summary)
         found: dict[str, dict[int, Any]] = {}
         operands = sum(word.role == "operand" for word in point.words)
-        height = len(layout.loops.get(point.number - 1, ())) - operands
+        cut = self.mirror.original((point.place, point.number))[1] - 1
+        height = len(layout.loops.get(cut, ())) - operands
+        cells: dict[int, Any] = {}
         for column, word in enumerate(point.words):
             kind = {"operand": "stack"}.get(word.role, word.role)
+            part = self.mirror.part(point.place, word.index) if kind == "local" else None
+            if part is not None:
+                cells[part] = rows[:, column]
+                continue
             index = word.index + (height if kind == "stack" else 0)
             found.setdefault(kind, {})[index] = rows[:, column]
         recursive = summary.recursion is not None
@@ -353,12 +363,28 @@ class _Watch:
             entries = list(rows)
         if entries is not None and not recursive and all(row is not None for row in entries):
             first = np.stack(entries)
-            count, own = len(layout.type.parameters), len(layout.locals)
+            count, own = len(layout.type.parameters), sum(w.role == "local" for w in point.words)
             found["param"] = {k: first[:, k] for k in range(count)}
             kinds = range(len(self.subject.module.global_types))
             found["entry-global"] = {k: first[:, own + k] for k in kinds}
             found["entry-pages"] = {0: first[:, own + len(kinds)]}
-        return Columns(len(rows), found, self._constant, self.subject.tables)
+        shown = tuple(self._shown(point, cells, found)) if point.number else ()
+        return Columns(len(rows), found, self._constant, self.subject.tables, shown)
+
+    def _shown(
+        self, point: Checkpoint, cells: Mapping[int, Any], found: Mapping[str, Mapping[int, Any]]
+    ) -> Iterator[tuple[int, Any, Any]]:
+        """
+        (Bytes, addresses, contents) of the cells that rows of a loop show.
+        """
+        for number, part in enumerate(self.mirror.parts.get(point.place, ())):
+            base: Any = 0
+            if part.base != "nothing":
+                kind = "param" if part.base == "param" else "entry-global"
+                base = found.get(kind, {}).get(part.index)
+            if base is not None:
+                address = np.asarray(base, np.uint64) + np.uint64(part.offset)
+                yield part.size, address & np.uint64(0xFFFFFFFF), cells[number]
 
     def _constant(self, address: int, size: int) -> int | None:
         inside = self.subject.in_region(address, size)

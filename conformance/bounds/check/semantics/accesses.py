@@ -47,8 +47,10 @@ def access(region: Region, at: int, instruction: Instruction, state: State) -> N
     address = terms.two("add", base, memarg.offset & 0xFFFFFFFF, 32)
     reach = terms.two("add", wide(region, base), memarg.offset, WIDE)
     if value is not None:
-        written(region, at, state, reach, terms.two("add", reach, size, WIDE))
-        if state.memory is not None:
+        place = region.cells.place(address, size)
+        end = terms.two("add", reach, size, WIDE)
+        written(region, at, state, reach, end, followed=place != "unknown")
+        if state.memory is not None and (region.summary.memory or place in ("inside", "across")):
             narrow = terms.resize(value, WIDTH[kind], 8 * size)
             state.memory = Store(state.memory, address, size, narrow)
         return
@@ -129,11 +131,17 @@ def input_value(region: Region, at: int, state: State, address: Value, values: A
     return found
 
 
-def written(region: Region, at: int, state: State, start: Value, end: Value) -> None:
+def written(
+    region: Region, at: int, state: State, start: Value, end: Value, *, followed: bool = False
+) -> None:
     """
     Bytes from *start* to *end* (40 bits) are written: keep off constants, stay in the promise.
+
+    Keep off cells too, unless the write is *followed* because its distance from them is known.
     """
     terms = region.terms
+    for formula in () if followed else region.cells.apart(start, end):
+        region.demand("a write stays off the cells of its function", at, state, formula)
     for span in region.subject.certificate.regions:
         apart = terms.either(
             terms.two("ule", end, span.start, WIDE), terms.two("uge", start, span.end, WIDE)
@@ -213,7 +221,7 @@ def memory_instruction(region: Region, at: int, instruction: Instruction, state:
         first = wide(region, start)
         end = terms.two("add", first, wide(region, size), WIDE)
         written(region, at, state, first, end)
-        if state.memory is not None:
+        if region.summary.memory and state.memory is not None:
             last = terms.two("add", start, size, 32)
             state.memory = Havoc(state.memory, region.memories.unknown(), ((start, last),))
     elif name != "data.drop":

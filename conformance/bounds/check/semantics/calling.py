@@ -262,7 +262,7 @@ def write(
         pairs = list(ranges(region, contract, reading, callee))
         for start, end in pairs:
             written(region, at, before, start, end)
-        if state.memory is not None and pairs:
+        if region.summary.memory and state.memory is not None and pairs:
             narrow = [tuple(terms.resize(v, WIDE, 32) for v in pair) for pair in pairs]
             after = region.memories.unknown()
             state.memory = Havoc(state.memory, after, narrow)

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from conformance.bounds.certificate import ENTRY, OUT, Summary
 from conformance.bounds.check.refusals import NotModelledError
-from conformance.bounds.check.semantics.accesses import access, memory_instruction
+from conformance.bounds.check.semantics.accesses import access, at_entry, memory_instruction
 from conformance.bounds.check.semantics.calling import call
+from conformance.bounds.check.semantics.cells import Cells, cells_of, fixed
 from conformance.bounds.check.semantics.floats import Floats
 from conformance.bounds.check.semantics.layout import WIDTH, Edge
 from conformance.bounds.check.semantics.memory import Base, Join, Memories, Node
@@ -56,6 +57,7 @@ class Region:
     """What exactly was read from regions of constants; many goals do not need to know."""
     memories: Memories = field(init=False)
     floats: Floats = field(init=False)
+    cells: Cells = field(init=False)
     start: State = field(init=False)
     _pending: dict[int, State] = field(default_factory=dict)
     _order: list[int] = field(default_factory=list)
@@ -64,7 +66,9 @@ class Region:
         """
         Set the state at the cut up.
         """
+        self._follows = self.summary.memory or bool(self.summary.cells)
         self.memories = Memories(self.terms, self.subject.image)
+        self.memories.cells_only = not self.summary.memory
         self.floats = Floats(self.terms, definitions=self.definitions.append)
         self.layout = self.subject.layout(self.summary)
         self.reads = {item.at: item.region for item in self.summary.reads}
@@ -81,7 +85,24 @@ class Region:
         self.entry_pages: Value = self.terms.symbol("entry-pages", 32)
         if not self.subject.image.effects(self.subject.entry.function)[1]:
             self.entry_pages = self._fixed_pages(self.entry_pages)
+        self.cells = Cells(self.terms)
         self.start = self._first()
+        if self.summary.cells:
+            self.cells = cells_of(self, at_entry(self))
+            self._put_fixed()
+
+    def _put_fixed(self) -> None:
+        """
+        Put in the place of variables what a summary with cells says them to be from the entry on.
+        """
+        entered = self.reading(at_entry(self))
+        for text in self.subject.cut(self.summary, self.cut).holds:
+            found = fixed(self.subject.formula(self.summary, self.cut, text))
+            if found is None or self.cut == ENTRY:
+                continue
+            kind, index, term = found
+            held = self.start.locals if kind == "local" else self.start.globals
+            held[index] = entered.value(term)
 
     def _fixed_pages(self, otherwise: Value) -> Value:
         image = self.subject.image
@@ -117,7 +138,7 @@ class Region:
         memory: Node | None = None
         if self.cut == ENTRY:
             declared = [0] * (len(layout.locals) - len(self.params))
-            if self.summary.memory:
+            if self._follows:
                 memory = Base("memory-at-entry", initial=self._is_entry)
             pages = self._fixed_pages(self.entry_pages) if self._is_entry else self.entry_pages
             self.entry_pages = pages
@@ -125,7 +146,7 @@ class Region:
                          memory, counts)  # fmt: skip
         if self._is_entry:
             self.entry_pages = self._fixed_pages(self.entry_pages)
-        if self.summary.memory:
+        if self._follows:
             memory = Base("memory-at-cut")
         values = [terms.symbol(f"local{k}", w) for k, w in enumerate(layout.locals)]
         stack = [terms.symbol(f"stack{k}", w) for k, w in enumerate(layout.loops[self.cut])]
@@ -177,7 +198,11 @@ class Region:
                 known = self.subject.image.known(address, size)
                 if known is not None:
                     return known
-            return None if state.memory is None else self.memories.read(state.memory, address, size)
+            if state.memory is None:
+                return None
+            if not self.summary.memory and self.cells.place(address, size) != "inside":
+                return None
+            return self.memories.read(state.memory, address, size)
 
         return read
 

@@ -76,6 +76,11 @@ class Memories:
     image: Image
     used: bool = False
     """Whether any term asks an unknown memory."""
+    cells_only: bool = False
+    """
+    Only cells are read: what a cell holds at first is a symbol of its own, for each size with which
+    it is read. Symbols say less than one memory does, so what holds for all of them holds for it.
+    """
     _count: int = 0
     _arrays: dict[str, Any] = field(default_factory=dict)
     _read: dict[tuple[int, Any, int], tuple[Node, Value]] = field(default_factory=dict)
@@ -99,7 +104,9 @@ class Memories:
             self._read[key] = (node, self._find(node, address, size))
         return self._read[key][1]
 
-    def _find(self, node: Node, address: Value, size: int) -> Value:
+    def _find(  # noqa: PLR0911 - one return for each kind of node
+        self, node: Node, address: Value, size: int
+    ) -> Value:
         terms = self.terms
         while isinstance(node, Store):
             distance = self._distance(address, node.address)
@@ -111,6 +118,8 @@ class Memories:
         if isinstance(node, Join):
             yes, other = (self.read(n, address, size) for n in (node.yes, node.other))
             return terms.ite(node.condition, yes, other, 8 * size)
+        if self.cells_only and isinstance(node, Base):
+            return self._symbol(node, address, size)
         if size > 1:
             parts = [self.read(node, self._plus(address, k), 1) for k in range(size)]
             return self._concatenated(parts)
@@ -150,6 +159,13 @@ class Memories:
             return sum(part << (8 * k) for k, part in enumerate(parts))
         made = [self.terms.term(part, 8) for part in reversed(parts)]
         return self.terms.manager.mkTerm(Kind.BITVECTOR_CONCAT, *made)
+
+    def _symbol(self, node: Base, address: Value, size: int) -> Value:
+        if node.initial and isinstance(address, int):
+            known = self.image.known(address, size)
+            if known is not None:
+                return known
+        return self.terms.symbol(f"{node.name}[{address}]", 8 * size)
 
     def _ask(self, node: Base, address: Value) -> Value:
         if node.initial and isinstance(address, int):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from certificates_by_hand import ENTRY, FUEL, Function, Loop, assembled, certify
+from framed_modules import Framed
+from msgspec.structs import replace
 
 from conformance.bounds.certificate import (
     Amount,
@@ -252,6 +254,16 @@ def spilled() -> Sample:
     return Sample(module, certify(module, [own], arguments=[(0, 5)], inputs=_inputs(0, 5)))
 
 
+def framed() -> Sample:
+    """
+    A counter in a frame, beside pointers and a callee.
+    """
+    claimed = Framed(inputs=(0, 1, 2, 3))
+    module = claimed.module()
+    certificate = claimed.certificate(module)
+    return Sample(module, replace(certificate, inputs=_inputs(0, 60)), 2)
+
+
 def growing() -> Sample:
     module = _module("""(func (export "infer") (param i32)
       (block (loop
@@ -335,6 +347,6 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     made.__name__: made
     for made in (
         countdown, triangle, shared, promised, recursive, indirect, tree, strided, shadow,
-        spilled, growing, wide, filled, impossible, valued,
+        spilled, framed, growing, wide, filled, impossible, valued,
     )
 }  # fmt: skip

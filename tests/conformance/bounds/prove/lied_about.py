@@ -16,6 +16,7 @@ from conformance.bounds.precondition import grows
 from conformance.wasm.module import Module
 
 _BYTES = 8
+HELD = "(i32.load offset=12 (local.get $fp))"
 LIMIT = 64
 """Pages that hosts grant."""
 
@@ -130,12 +131,28 @@ def rising(limit: str, raised: str, before: str = "", more: str = "", most: int 
           (br_if $again (i32.lt_u (local.get $i) {limit})))))"""
 
 
+def framed(value: str, before: str = "", inside: str = "", more: str = "", test: str = HELD) -> str:
+    """
+    A counter that a compiler keeps in the frame, at 1,020: down from *value*, round while *test*.
+    """
+    return f"""(module (memory (export "memory") 1) (global $sp (mut i32) (i32.const 1024)) {more}
+      (func (export "infer") (param $n i32) (local $fp i32)
+        (local.set $fp (i32.sub (global.get $sp) (i32.const 16)))
+        (global.set $sp (local.get $fp))
+        (i32.store offset=12 (local.get $fp) {value}) {before}
+        (loop $again {inside}
+          (i32.store offset=12 (local.get $fp) (i32.add {HELD} (i32.const -1)))
+          (br_if $again {test}))
+        (global.set $sp (i32.add (local.get $fp) (i32.const 16)))))"""
+
+
 N = "(local.get $n)"
 M = "(i32.add (local.get $n) (i32.const -8))"
 """From -8 to 7."""
 _GLOBAL = "(global $g (mut i32) (i32.const 1))"
 _RAISE = "(global.set $g (i32.add (global.get $g) RISE))"
 _GROW_ONE = "(drop (memory.grow (i32.const 1)))"
+_LIMIT = "(i32.load offset=12 (local.get $k))"
 _SET_30 = "(local.set $k (i32.const 30))"
 
 VICTIMS: dict[str, Victim] = {
@@ -242,6 +259,33 @@ VICTIMS: dict[str, Victim] = {
     "constants": Victim(counted(
         f"(i32.load8_u offset=1024 (i32.and {N} (i32.const 3)))",
         more=r'(data (i32.const 1024) "\1e\01\01\01")')),
+    "in a frame": Victim(framed(f"(i32.add {N} (i32.const 1))"), lowest=1008),
+    "in a frame, stored to": Victim(framed(
+        f"(i32.add {N} (i32.const 1))",
+        f"(i32.store (i32.add (i32.const 960) (i32.shl {N} (i32.const 2))) (i32.const 40))"),
+        provable=False),
+    "in a frame, touched": Victim(framed(
+        f"(i32.add {N} (i32.const 1))", "(i32.store8 offset=13 (local.get $fp) (i32.const 1))"),
+        provable=False),
+    "limit in a frame": Victim(rising(
+        _LIMIT, f"(i32.store offset=12 (local.get $k) (i32.add {_LIMIT} RISE))",
+        """(local.set $k (i32.sub (global.get $sp) (i32.const 16)))
+        (i32.store offset=12 (local.get $k) (i32.const 5))""",
+        "(global $sp (mut i32) (i32.const 1024))"), provable=False),
+    "in a frame, for a callee": Victim(framed(
+        f"(i32.add {N} (i32.const 1))", "(call $f (i32.add (local.get $fp) (i32.const 12)))",
+        more="(func $f (param i32) (i32.store (local.get 0) (i32.const 40)))"),
+        depth=2, provable=False),
+    "in a frame, below a callee's": Victim(framed(
+        f"(i32.add {N} (i32.const 1))", """(global.set $sp (i32.const 1024)) (call $f)""",
+        more="""(func $f (local i32) (local.set 0 (i32.sub (global.get $sp) (i32.const 16)))
+        (i32.store offset=12 (local.get 0) (i32.const 40)))"""), depth=2, provable=False),
+    "in a frame, by then": Victim(framed("(i32.const 1)", f"""
+        (if (i32.eq {N} (i32.const 3)) (then (i32.store offset=12 (local.get $fp)
+        (i32.const 30))))"""), lowest=1008),
+    "in a frame, n reused": Victim(framed(
+        "(i32.const 40)", "(local.set $n (i32.const 1))",
+        test=f"(i32.ge_u {HELD} {N})"), ((20, 30),)),
     "trap in a callee": Victim(counted(
         "(i32.const 5)", f"(call $f {N})", """(global $g (mut i32) (i32.const 1))
         (func $f (param i32) (global.set $g (i32.div_u (i32.const 7) (local.get 0))))"""), depth=2),

@@ -12,7 +12,7 @@ import pytest
 from lies_of_meaning import Lie, Tell, about
 
 from conformance.bounds.certificate import ENTRY
-from conformance.bounds.prove import prover, subject
+from conformance.bounds.prove import frames, minimise, prover, subject
 from conformance.bounds.prove.segments import Executor, _Run
 from conformance.bounds.prove.states import State
 from conformance.bounds.prove.subject import FunctionProof
@@ -261,6 +261,67 @@ def local_for_parameter(patch: pytest.MonkeyPatch, *, stated: bool) -> None:
     patch.setattr(subject.Subject, "hypotheses", lying)
 
 
+def _private(patch: pytest.MonkeyPatch) -> None:
+    """
+    Cells are taken for written by their function alone, whatever else is written.
+    """
+    patch.setattr(prover, "shared_cells", lambda *_: {})
+    patch.setattr(minimise, "frame_goals", lambda *_: iter(()))
+
+
+def _promising(change: Callable[[subject.Subject], Any]) -> Tell:
+    """
+    What callees write is made up, and cells are believed to be private.
+    """
+
+    def tell(patch: pytest.MonkeyPatch) -> None:
+        _private(patch)
+        patch.setattr(minimise, "promise_goals", lambda *_: iter(()))
+
+        def lying(found: subject.Subject, _: Any) -> None:
+            for function in found.functions:
+                if function != found.entry:
+                    found.writes[function] = change(found)
+
+        patch.setattr(prover, "find_promises", lying)
+
+    return tell
+
+
+def _own_frame(found: subject.Subject) -> tuple[subject.Span, ...]:
+    top = found.terms.variable("entry-global", 0, 32)
+    return (subject.Span(found.terms.two("sub", top, found.terms.const(32, 16)), top),)
+
+
+def _touched_kept(patch: pytest.MonkeyPatch) -> None:
+    """
+    A store to a part of a cell leaves it as it was.
+    """
+    right = _Run.store
+    patch.setattr(frames, "pairwise", lambda _: ())
+
+    def lying(run: _Run, address: Term, size: int, value: Term, state: State) -> bool:
+        kept = state.cells[:]
+        found = right(run, address, size, value, state)
+        number = run.cell(address, size)
+        state.cells[:] = [c if k == number else kept[k] for k, c in enumerate(state.cells)]
+        return found
+
+    patch.setattr(_Run, "store", lying)
+
+
+def _parameters_fixed(patch: pytest.MonkeyPatch) -> None:
+    """
+    Parameters are taken for what was passed, also where the function sets them.
+    """
+    right = Executor.fixed
+
+    def lying(executor: Executor) -> dict[int, Term]:
+        return {**dict(enumerate(executor.params)), **right(executor)}
+
+    patch.setattr(Executor, "fixed", lying)
+
+
 def lies_of_execution() -> Iterator[Lie]:
     """
     All of them, in a fixed order.
@@ -310,3 +371,15 @@ def lies_of_execution() -> Iterator[Lie]:
     yield about("an argument never is its least", _given(_higher_bottom), "up to n, n least",
                 "n counts")  # fmt: skip
     yield about("a store leaves constants alone", lambda _: None, "constants stored to")
+    yield about("a store through a pointer stays off the frame", _private, "in a frame, stored to")
+    yield about("a callee writes nothing", _promising(lambda _: ()),
+                "in a frame, for a callee", "in a frame, below a callee's")  # fmt: skip
+    yield about("a callee writes below its stack pointer only", _promising(_own_frame),
+                "in a frame, for a callee", "in a frame, below a callee's")  # fmt: skip
+    yield about("a store to a part of a cell leaves it alone", _touched_kept,
+                "in a frame, touched")  # fmt: skip
+    yield about("a cell keeps its value in loops", _kept("cell"), "limit in a frame")
+    yield about("where paths meet only the first one's cells count",
+                _merged("cells", keeps_old=True), "in a frame, by then")  # fmt: skip
+    yield about("a parameter that is set keeps what was passed", _parameters_fixed,
+                "in a frame, n reused")  # fmt: skip
