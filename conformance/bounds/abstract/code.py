@@ -6,7 +6,7 @@ paths meet, where gas is paid, and at loop heads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, auto
 from typing import Any, Final
 
@@ -117,7 +117,7 @@ class PerPage:
     surely: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Code:
     """
     A function.
@@ -134,6 +134,18 @@ class Code:
     """Of all locals."""
     results: int
     entry_gas: tuple[int, ...]
+    _read: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+
+    def read_from(self, place: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """
+        Locals that are live before instruction *place*, and those of them that are integers.
+        """
+        found = self._read.get(place)
+        if found is None:
+            live = [k for k in range(len(self.widths)) if self.live[place] >> k & 1]
+            integers = tuple([k for k in live if self.integers >> k & 1])
+            found = self._read[place] = (tuple(live), integers)
+        return found
 
 
 def lay_out_code(layout: Layout, module: Module, charges: Sequence[Charges]) -> Code:
@@ -215,7 +227,7 @@ class _Maker:
         """
         Entries in which branches have targets.
         """
-        found = []
+        found: list[tuple[int, Any, Any]] = []
         for kind, a, b in self.entries:
             if kind in (Kind.BRANCH, Kind.BRANCH_IF, Kind.IF):
                 found.append((kind, self._target(a), b))

@@ -41,6 +41,13 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Opaque:
+    """
+    A value of which the tree knows nothing.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """
     An integer operator on trees.
@@ -51,21 +58,19 @@ class Applied:
     compute: Transfer
 
 
-Tree = Local | Number | Applied
+Tree = Local | Number | Opaque | Applied
 
 
 def apply(name: str, parts: tuple[Tree | None, ...]) -> Tree | None:
     """
-    The tree of an operator; None where a part is not known, or it would grow too large.
+    The tree of an operator; None where it asks no local, or would grow too large.
     """
-    known = [part for part in parts if part is not None]
-    if len(known) < len(parts) or "f" in name.partition(".")[0]:
-        return None
-    if all(isinstance(part, Number) for part in known):
+    known = tuple([Opaque() if part is None else part for part in parts])
+    if "f" in name.partition(".")[0] or not any(map(asked, known)):
         return None
     if sum(map(_nodes, known)) >= _MOST_NODES:
         return None
-    return Applied(name, tuple(known), transfer(name))
+    return Applied(name, known, transfer(name))
 
 
 def _nodes(tree: Tree) -> int:
@@ -91,6 +96,8 @@ def evaluate(tree: Tree, locals_: Mapping[int, Value]) -> Value:
         return locals_[tree.index]
     if isinstance(tree, Number):
         return tree.bits
+    if isinstance(tree, Opaque):
+        return None
     return tree.compute(*[evaluate(part, locals_) for part in tree.parts])
 
 
@@ -132,21 +139,27 @@ def _narrow(tree: Tree, locals_: list[Value], truth: bool) -> bool:  # noqa: FBT
     Narrow the locals that a test compares as they are.
     """
     if isinstance(tree, Local):
-        if truth:
-            return _limit(locals_, tree.index, 1, (1 << 32) - 1, 32)
-        return _limit(locals_, tree.index, 0, 0, 32)
+        if not truth:
+            return _limit(locals_, tree.index, 0, 0, 64)
+        known = locals_[tree.index] is not None
+        return not known or _limit(locals_, tree.index, 1, (1 << 64) - 1, 64)
     if not isinstance(tree, Applied):
         return True
-    kind, _, operator = tree.name.partition(".")
+    operator = tree.name.partition(".")[2]
     if operator == "eqz" and isinstance(tree.parts[0], Applied):
         return _narrow(tree.parts[0], locals_, not truth)
     if operator in ("and", "or") and truth == (operator == "and"):
-        if all(_is_test(part) for part in tree.parts):
-            return all(_narrow(part, locals_, truth) for part in tree.parts)
-        return True
-    if not _is_test(tree):
-        return True
-    width = WIDTH_BITS[kind]  # type: ignore[index]
+        # No bit of `and` is set without those of both, none of `or` is clear with one of either.
+        return all(_narrow(part, locals_, truth) for part in tree.parts)
+    return _narrow_test(tree, locals_, truth) if _is_test(tree) else True
+
+
+def _narrow_test(tree: Applied, locals_: list[Value], truth: bool) -> bool:  # noqa: FBT001 - private
+    """
+    As `_narrow`, for one comparison.
+    """
+    kind, _, operator = tree.name.partition(".")
+    width = WIDTH_BITS[kind]
     if operator == "eqz":
         parts: tuple[Tree, Tree] = (tree.parts[0], Number(0))
         operator = "eq"
@@ -156,8 +169,8 @@ def _narrow(tree: Tree, locals_: list[Value], truth: bool) -> bool:  # noqa: FBT
     order = order if truth else _OPPOSITE[order]
     for one, other, way in ((*parts, order), (parts[1], parts[0], _TURNED[order])):
         if isinstance(one, Local):
-            limit = _value(other, locals_)
-            if not _compare(locals_, one.index, way, ends(limit, width), width, sign):
+            limit = ends(_value(other, locals_), width)
+            if not _compare(locals_, one.index, way, limit, width, sign):
                 return False
     return True
 
@@ -209,23 +222,25 @@ def _compare(
     if low < half <= high:
         return True
     # Signed numbers in order, from the least on: so is what the limits leave of them.
-    first, last = ranges(low ^ half, high ^ half, top)  # type: ignore[call-arg]
-    if first > last:
-        return False
-    pieces = []
-    if first < half:
-        pieces.append(within(locals_[index], first ^ half, min(last, half - 1) ^ half, width))
-    if last >= half:
-        pieces.append(within(locals_[index], max(first, half) ^ half, last ^ half, width))
+    return _pieces(locals_, index, *ranges(low ^ half, high ^ half, top), width)  # type: ignore[call-arg]
+
+
+def _pieces(locals_: list[Value], index: int, first: int, last: int, width: int) -> bool:
+    """
+    Keep of a local the signed numbers from *first* to *last*, 2^(width - 1) added to both.
+    """
+    half = 1 << (width - 1)
+    value, pieces = locals_[index], []
+    if first < half and first <= last:
+        pieces.append(within(value, first ^ half, min(last, half - 1) ^ half, width))
+    if last >= half and first <= last:
+        pieces.append(within(value, max(first, half) ^ half, last ^ half, width))
     left = [piece for piece in pieces if piece is not False]
-    if not left:
-        return False
     if len(left) == 1:
         locals_[index] = left[0]
-    elif all(type(piece) in (int, frozenset) for piece in left):
-        numbers = [n for p in left for n in ((p,) if type(p) is int else p)]  # type: ignore[union-attr]
-        locals_[index] = among(numbers)
-    return True
+    elif left and type(value) is frozenset:
+        locals_[index] = among(one for one in value if first <= one ^ half <= last)
+    return bool(left)
 
 
 def _differ(locals_: list[Value], index: int, number: int, width: int) -> bool:
@@ -256,4 +271,3 @@ _RANGES: Final[Mapping[str, Callable[..., tuple[int, int]]]] = {
     "ge": lambda low, high, top: (low, top),  # noqa: ARG005 - all take the same
 }
 """Order -> what stands in it to a number between *low* and *high*."""
-

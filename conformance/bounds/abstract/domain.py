@@ -50,7 +50,7 @@ def ends(value: Value, width: int) -> tuple[int, int]:
         return 0, (1 << width) - 1
     if type(value) is tuple:
         return value
-    return min(value), max(value)  # type: ignore[type-var, arg-type]
+    return min(value), max(value)  # type: ignore[arg-type]
 
 
 def members(value: Value, most: int = MOST_MEMBERS) -> Iterable[int] | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from conformance.bounds.abstract.code import Code, Kind, Target, lay_out_code
 from conformance.bounds.abstract.conditions import Condition
 from conformance.bounds.abstract.domain import Value, ends, join, members
+from conformance.bounds.abstract.memory import CHUNK
 from conformance.bounds.abstract.operators import NeverError
 from conformance.bounds.abstract.reasons import HandedOverError, Reason
 from conformance.bounds.abstract.seen import Seen
@@ -111,11 +112,11 @@ class Machine:
                 self.trap(state)
             if self.waiting.least is None:
                 return
-            state = self.waiting.take()
+            state, together = self.waiting.take()
             frame = state.frames[-1]
             kind, a, _ = frame.code.entries[frame.entry]
             if kind == HEAD:
-                self._head(state, a)
+                self._head(state, a, together)
             if kind in (HEAD, MEET):
                 frame.entry += 1
 
@@ -150,36 +151,42 @@ class Machine:
 
     # -------------------------------------------------------------------------------- loops
 
-    def _head(self, state: State, place: int) -> None:
+    def _head(self, state: State, place: int, together: list[State]) -> None:
         """
-        A state is at the head of a loop; raises HandedOverError where it was there before.
+        A state is at the head of a loop, where *together* are all of this iteration.
+
+        Raises HandedOverError where the budget is spent or the loop makes no progress.
         """
-        frame = state.frames[-1]
         self._note(state, place)
         if self.steps >= self._ask:
             self._ask = self.steps + _ASKED_EVERY
             if self.steps > self.budget or self.stop():
                 sentence = f"{self.steps:,} instructions were executed"
                 raise self.hand_over("step budget", state, place, sentence)
+        if together and state.frames[-1].trail[-1]:
+            self._progress(state, place, together)
+
+    def _progress(self, state: State, place: int, together: list[State]) -> None:
+        """
+        Raise HandedOverError where the states of an iteration are those of an earlier one.
+
+        Iterations 1, 2, 4, ... are kept for that: R. Brent, "An improved Monte Carlo factorization
+        algorithm", 1980.
+        """
+        frame = state.frames[-1]
         iteration = frame.trail[-1]
-        if not iteration:
-            return
-        frame.calling = place
         key = (len(state.frames), frame.code.function, place)
         entered = (*frame.before, *frame.trail[:-1])
         known = self._before.get(key)
+        for one in together:
+            one.frames[-1].calling = place
         if known is not None and known[0] == entered:
-            if any(iteration > old.frames[-1].trail[-1] and state.like(old) for old in known[1]):
+            old = known[1]
+            if len(old) == len(together) and all(any(a.like(b) for b in old) for a in together):
                 sentence = "the abstract state repeats, so nothing shows that the loop ends"
                 raise self.hand_over("no progress", state, place, sentence)
-            if iteration & (iteration - 1):
-                return
-            if known[1] and known[1][0].frames[-1].trail[-1] == iteration:
-                known[1].append(state.fork())
-                return
-        elif iteration & (iteration - 1):
-            return
-        self._before[key] = (entered, [state.fork()])
+        if not iteration & (iteration - 1):
+            self._before[key] = (entered, [one.fork() for one in together])
 
     # ----------------------------------------------------------------------------- branches
 
@@ -346,7 +353,7 @@ class Machine:
                         waiting.put(state, point)
                         return
                 if kind == HEAD:
-                    self._head(state, a)
+                    self._head(state, a, [state])
             elif kind in (BRANCH_IF, IF):
                 frame.entry = at
                 value = stack.pop()
@@ -400,7 +407,21 @@ class Machine:
     def _load(self, state: State, offset: int, how: tuple[int, Any, int]) -> None:
         size, extend, width = how
         stack = state.frames[-1].stack
-        found = state.memory.load(stack[-1], offset, size)
+        address = stack[-1]
+        found: Value | bool
+        if type(address) is int and not (address + offset) & (size - 1):
+            # Aligned accesses to one address are nearly all; they lie in one chunk.
+            start = address + offset
+            chunks = state.memory.chunks
+            if start >= CHUNK * len(chunks):
+                raise NeverError
+            chunk, at = chunks[start // CHUNK], start & (CHUNK - 1)
+            if not any(chunk.open[at : at + size]):
+                found = int.from_bytes(chunk.data[at : at + size], "little")
+            else:
+                found = state.memory.load(address, offset, size)
+        else:
+            found = state.memory.load(address, offset, size)
         if found is False:
             raise NeverError
         if found is None and 8 * size < width:

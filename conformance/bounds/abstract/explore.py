@@ -117,7 +117,8 @@ def explore(
 
 
 def _attempt(machine: Machine, spent: int) -> Explored:
-    stopped, gas = None, ()
+    stopped: Stopped | None = None
+    gas: tuple[GasSeen, ...] = ()
     try:
         machine.run(_start(machine))
         gas = _gas(machine)
@@ -164,7 +165,8 @@ def _start(machine: Machine) -> State:
         raise HandedOverError("missing contract", function, ENTRY, "the entry is a host function")
     code = machine.code(function)
     arguments = [
-        _range(item, width) for item, width in zip(precondition.arguments, code.widths, strict=False)
+        _range(item, width)
+        for item, width in zip(precondition.arguments, code.widths, strict=False)
     ]
     locals_: list[Value] = [*arguments, *[0] * (len(code.widths) - len(arguments))]
     memory = _memory(image, precondition)

@@ -30,6 +30,9 @@ class Chunk:
     def __init__(
         self, data: bytearray, opened: bytearray, cells: dict[int, tuple[int, Value]], owner: object
     ) -> None:
+        """
+        Take over what is given; only the state of *owner* may change it.
+        """
         self.data = data
         self.open = opened
         """1 for each byte that `data` does not tell."""
@@ -38,6 +41,9 @@ class Chunk:
         self.owner = owner
 
     def copy(self, owner: object) -> Chunk:
+        """
+        The same chunk, for another owner.
+        """
         return Chunk(self.data[:], self.open[:], dict(self.cells), owner)
 
     def forget(self, at: int, size: int) -> None:
@@ -56,6 +62,9 @@ class Memory:
     __slots__ = ("chunks", "owner")
 
     def __init__(self, chunks: list[Chunk], owner: object) -> None:
+        """
+        Memory of the state that *owner* stands for.
+        """
         self.chunks = chunks
         self.owner = owner
 
@@ -257,8 +266,7 @@ class Memory:
         Whether the same is known of both memories.
         """
         return len(self.chunks) == len(other.chunks) and all(
-            one is two or same(one, two)
-            for one, two in zip(self.chunks, other.chunks, strict=True)
+            one is two or same(one, two) for one, two in zip(self.chunks, other.chunks, strict=True)
         )
 
     def allows(self, content: bytes) -> bool:

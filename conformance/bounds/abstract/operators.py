@@ -102,7 +102,7 @@ def transfer(name: str) -> Transfer:
     result = WIDTH_BITS[operator.result]
     floats = {*operator.parameters, operator.result} & {"f32", "f64"}
     if floats:
-        return _float(name, number, result)
+        return _float(name, number)
     if len(widths) == 1:
         return _single(name.partition(".")[2], number, widths[0], result)
     return _double(name.partition(".")[2], number, widths[0])
@@ -126,23 +126,26 @@ def _each(number: Transfer, rows: Iterable[tuple[int, ...]]) -> Value:
     return among(found)  # type: ignore[arg-type]
 
 
-def _float(name: str, number: Transfer, result: int) -> Transfer:
+def _float(name: str, number: Transfer) -> Transfer:
     """
     Operators on floats: nothing is known of the result unless the operands are numbers.
     """
     operator = name.partition(".")[2]
     truth = operator in ("eq", "ne", "lt", "gt", "le", "ge")
     moved = operator.startswith("reinterpret")
-    del result
+    unknown = EITHER if truth else None
 
-    def found(*operands: Value) -> Value:
-        if all(type(value) is int for value in operands):
-            return number(*operands)
-        if truth:
-            return EITHER
-        return operands[0] if moved else None
+    def binary(left: Value, right: Value) -> Value:
+        if type(left) is int and type(right) is int:
+            return number(left, right)
+        return unknown
 
-    return found
+    def unary(value: Value) -> Value:
+        if type(value) is int:
+            return number(value)
+        return value if moved else None
+
+    return binary if len(OPERATORS[name].parameters) > 1 else unary
 
 
 # ---------------------------------------------------------------------------- one operand

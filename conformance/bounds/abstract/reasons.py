@@ -18,6 +18,9 @@ class HandedOverError(Exception):
     """
 
     def __init__(self, reason: Reason, function: int, place: int, sentence: str) -> None:
+        """
+        Say where it stopped: in which function, at which loop or the entry.
+        """
         super().__init__(sentence)
         self.reason: Reason = reason
         self.function = function

@@ -71,11 +71,7 @@ class Cut:
         if _KEPT < self.count <= 2 * _KEPT:
             kept = self.first + self.last[_KEPT - self.count :]
         return [
-            {
-                name: value
-                for name, value in zip(self.names, row, strict=True)
-                if type(value) is int
-            }
+            {name: value for name, value in zip(self.names, row, strict=True) if type(value) is int}
             for row in kept
         ]
 

@@ -84,8 +84,8 @@ class State:
         top = self.frames[-1]
         for frame in self.frames:
             place = (last + 1) // 2 if frame is top else frame.calling + 1
-            live = frame.code.live[place] & frame.code.integers
-            found += [v for k, v in enumerate(frame.locals) if live >> k & 1]
+            locals_ = frame.locals
+            found += [locals_[k] for k in frame.code.read_from(place)[1]]
             found += frame.stack
         return tuple([value if type(value) is int else None for value in found])
 
@@ -97,8 +97,8 @@ class State:
         for one, two in zip(self.frames, other.frames, strict=True):
             place = (last + 1) // 2 if one is top else one.calling + 1
             live = one.code.live[place]
-            here, there = one.locals, two.locals
-            for k, value in enumerate(there):
+            here = one.locals
+            for k, value in enumerate(two.locals):
                 if here[k] is not value and here[k] != value:
                     here[k] = join(here[k], value) if live >> k & 1 else None
             one.stack = [join(a, b) for a, b in zip(one.stack, two.stack, strict=True)]
@@ -120,12 +120,8 @@ class State:
         for one, two in zip(self.frames, other.frames, strict=True):
             if one.stack != two.stack:
                 return False
-            place = one.calling + 1
-            live = one.code.live[place]
-            if any(
-                a != b
-                for k, (a, b) in enumerate(zip(one.locals, two.locals, strict=True))
-                if live >> k & 1
-            ):
+            live = one.code.read_from(one.calling + 1)[0]
+            here, there = one.locals, two.locals
+            if any(here[k] != there[k] for k in live):
                 return False
         return self.memory.alike(other.memory)

@@ -23,6 +23,8 @@ class _Group:
     states: dict[tuple[int | None, ...], State] = field(default_factory=dict)
     crowded: bool = False
     """Whether there were too many, and all became one."""
+    begun: bool = False
+    """Whether one of them was taken."""
 
 
 @dataclass(slots=True)
@@ -80,15 +82,17 @@ class Waiting:
                 other.merge(state, last)
         group.states, group.crowded = kept, True
 
-    def take(self) -> State:
+    def take(self) -> tuple[State, list[State]]:
         """
-        A state whose turn it is.
+        A state whose turn it is; and all at its point, if it is the first of them, else none.
         """
         point = self._order[0]
         group = self._groups[point]
+        together = [] if group.begun else list(group.states.values())
+        group.begun = True
         scalars = next(iter(group.states))
         state = group.states.pop(scalars)
         if not group.states:
             del self._groups[point]
             heapq.heappop(self._order)
-        return state
+        return state, together
