@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
+from conformance.bounds.abstract.explore import BUDGET, Explored, explore
+from conformance.bounds.abstract.guide import Guide, guide
+from conformance.bounds.agreement import contradiction
 from conformance.bounds.certificate import Bound, Certificate, Cost, Input, Precondition
 from conformance.bounds.check.confirm import Confirmation, confirm
+from conformance.bounds.check.refusals import RefusedError
 from conformance.bounds.check.replaying.replay import Runner
+from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.prove.outcome import LoopBound, Obstacle
 from conformance.bounds.prove.prover import Prover
 from conformance.bounds.prove.solver import STEPS
@@ -76,6 +81,8 @@ class BoundReport:
     seconds: dict[str, float] = field(default_factory=dict)
     """By part; no part of an answer."""
     scripts: dict[str, str] = field(default_factory=dict)
+    guide: Guide | None = None
+    """What abstract execution saw: nothing of it is proved."""
 
     @property
     def pages(self) -> int | None:
@@ -115,6 +122,8 @@ class Budget:
     """Of the solver, for each question, in its own units."""
     stop: Callable[[], bool] = lambda: False
     """Asked before each question."""
+    abstract: int = BUDGET
+    """Instructions of abstract execution; 0: it suggests nothing and cross-checks nothing."""
 
 
 def _quiet(part: str) -> None:
@@ -134,11 +143,16 @@ def bound(
     """
     allowed = budget or Budget()
     began = time.perf_counter()
+    progress("abstract execution")
+    explored = _explored(module, precondition, models, allowed.abstract)
+    seconds = {"abstract execution": time.perf_counter() - began}
+    began = time.perf_counter()
     prover = Prover(
-        module, precondition, models, inputs, allowed.steps, allowed.stop, progress, guided, scripts
-    )
+        module, precondition, models, inputs, allowed.steps, allowed.stop, progress, guided,
+        scripts, explored,
+    )  # fmt: skip
     attempt = prover.run()
-    seconds = {"proof": time.perf_counter() - began}
+    seconds["proof"] = time.perf_counter() - began
     obstacles = list(attempt.obstacles)
     confirmation = None
     if attempt.certificate is not None:
@@ -156,6 +170,12 @@ def bound(
             for refusal in confirmation.refusals
         ]
     confirmed = confirmation is not None and confirmation.confirmed
+    if confirmed and attempt.certificate is not None and confirmation is not None:
+        measured = confirmation.replay.measured if confirmation.replay else {}
+        wrong = contradiction(explored, attempt.certificate.bounds, measured)
+        if wrong:
+            obstacles.append(prover.disagreeing(wrong))
+            confirmed = False
     certificate = attempt.certificate if confirmed else None
     return BoundReport(
         module=module.sha256,
@@ -168,7 +188,22 @@ def bound(
         questions=attempt.questions,
         seconds=seconds,
         scripts=attempt.scripts,
+        guide=None if explored is None else guide(module, explored),
     )
+
+
+def _explored(
+    module: Module, precondition: Precondition, models: Sequence[GasModel], budget: int
+) -> Explored | None:
+    """
+    Abstract execution; None where it was not asked for, or the module is not modelled at all.
+    """
+    if not budget:
+        return None
+    try:
+        return explore(Image(module, precondition), models, budget=budget)
+    except RefusedError:
+        return None
 
 
 def _answer(

@@ -52,7 +52,7 @@ RETURN: Final = int(Kind.RETURN)
 UNREACHABLE: Final = int(Kind.UNREACHABLE)
 SIZE: Final = int(Kind.SIZE)
 GROW: Final = int(Kind.GROW)
-_ASKED_EVERY: Final = 4096
+_ASKED_EVERY: Final = 1024
 """Instructions between two questions whether to stop."""
 
 
@@ -67,6 +67,8 @@ class Machine:
     waiting: Waiting
     budget: int
     """Most instructions."""
+    crowded_budget: int
+    """Most instructions, where too many states were at one point: a higher cap may do better."""
     stop: Callable[[], bool] = lambda: False
     watch: Callable[[State, int], None] | None = None
     """Hears of each state at an entry or a loop head."""
@@ -160,7 +162,9 @@ class Machine:
         self._note(state, place)
         if self.steps >= self._ask:
             self._ask = self.steps + _ASKED_EVERY
-            if self.steps > self.budget or self.stop():
+            crowded = self.waiting.forced > 0
+            limit = self.crowded_budget if crowded else self.budget
+            if self.steps > limit or self.stop():
                 sentence = f"{self.steps:,} instructions were executed"
                 raise self.hand_over("step budget", state, place, sentence)
         if together and state.frames[-1].trail[-1]:

@@ -22,7 +22,7 @@ from conformance.bounds.check.semantics.layout import WIDTH
 from conformance.gas.errors import RefusedOperatorError
 from conformance.gas.records import GasModel
 
-BUDGET: Final = 2_000_000
+BUDGET: Final = 300_000
 """Instructions, if not told otherwise."""
 _CAPS: Final = ((16, 8), (256, 3), (2048, 1))
 """States at one point, at most, and which share of what is left of the budget may be spent so."""
@@ -102,16 +102,12 @@ def explore(
     left = budget
     best: Explored | None = None
     for cap, share in _CAPS:
-        machine = Machine(image, models, Waiting(cap), max(left // share, 1), stop, watch)
+        machine = Machine(image, models, Waiting(cap), left, left // share, stop, watch)
         found = _attempt(machine, budget - left)
         left -= machine.steps
         if best is None or found.complete or not best.complete:
             best = found
-        crowded = machine.waiting.forced > 0
-        ended_early = found.stopped is not None and found.stopped.reason == "step budget"
-        if not crowded and not ended_early:
-            break
-        if left <= machine.steps or stop():
+        if not machine.waiting.forced or left <= 0 or stop():
             break
     return best  # type: ignore[return-value] # there is at least one cap
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from conformance.bounds.abstract.explore import Explored
 from conformance.bounds.certificate import ENTRY, Input, Precondition
 from conformance.bounds.check.refusals import RefusedError
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.expressions import Scope, read_formula
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
+from conformance.bounds.prove.guidance import add_rows, guided
 from conformance.bounds.prove.houdini import bury, settle
 from conformance.bounds.prove.minimise import minimise
 from conformance.bounds.prove.obligations import Fact
@@ -57,6 +59,8 @@ class Prover:
     """Whether runs of the inputs suggest candidates; without, only the text does."""
     scripts: bool = False
     """Whether obligations are wanted as SMT-LIB."""
+    explored: Explored | None = None
+    """What abstract execution saw, which suggests candidates as well."""
     _terms: Terms = field(default_factory=Terms)
 
     def run(self) -> Attempt:  # noqa: PLR0911 - one return for each way to end
@@ -74,6 +78,8 @@ class Prover:
         if self.guided:
             self.progress("runs that suggest candidates")
             observed = observe(self.module, self.precondition, self.inputs)
+        if self.explored is not None:
+            add_rows(observed, self.explored)
         try:
             first = self._attempt(image, observed, Constants())
             if first.certificate is not None or not first.obstacles:
@@ -98,6 +104,12 @@ class Prover:
         The obstacle that the checker does not confirm what was proved.
         """
         return self._at("refused by the checker", self._entry, ENTRY, sentence)
+
+    def disagreeing(self, sentence: str) -> Obstacle:
+        """
+        The obstacle that a confirmed bound contradicts another analysis: an error of this program.
+        """
+        return self._at("analyses disagree", self._entry, ENTRY, sentence)
 
     def _refused(self, sentence: str) -> Attempt:
         return Attempt(None, (self._at("not modelled", self._entry, ENTRY, sentence),))
@@ -221,12 +233,15 @@ class Prover:
             if not is_entry:
                 callers = list(subject.functions.values())
                 passed = arguments(terms, callers, function)
-                required = list(dict.fromkeys([*guesses(terms, proof, ENTRY, observed), *passed]))
+                seen = guided(terms, proof, ENTRY, self.explored)
+                found = [*guesses(terms, proof, ENTRY, observed), *passed, *seen]
+                required = list(dict.fromkeys(found))
             subject.holds[function, ENTRY] = required
             everywhere = kept_parameters(terms, proof, required)
             for cut in proof.layout.cuts[1:]:
-                found = dict.fromkeys([*everywhere, *guesses(terms, proof, cut, observed)])
-                subject.holds[function, cut] = list(found)
+                seen = guided(terms, proof, cut, self.explored)
+                found = [*everywhere, *guesses(terms, proof, cut, observed), *seen]
+                subject.holds[function, cut] = list(dict.fromkeys(found))
             if not is_entry:
                 subject.holds[function, RETURN] = self._promises(subject, function)
 
