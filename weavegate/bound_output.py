@@ -15,6 +15,7 @@ from conformance.bounds.bound import GasAnswer
 from conformance.bounds.prove.outcome import Obstacle
 from conformance.bounds.taint_run import TaintResult
 from reports.escapes import shortened
+from weavegate.bound_guide import guide_json, guide_lines
 from weavegate.bound_job import BoundDone, Moved
 from weavegate.terminal import Output
 
@@ -50,6 +51,8 @@ def print_bound(console: Output, done: BoundDone) -> None:
     for obstacle in report.obstacles[:_MOST]:
         for line in obstacle_lines(obstacle):
             console.say(line)
+    for line in guide_lines(report):
+        console.say(line)
     _asked(console, done)
     for sentence in done.written:
         console.say(sentence)
@@ -205,6 +208,7 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
             }
             for x in report.obstacles
         ],
+        "guide": guide_json(report),
         "limits": [
             {"limit": f.limit, "allowed": f.allowed, "needed": f.needed, "answer": f.answer}
             for f in done.fits

@@ -13,7 +13,7 @@ from conformance.bounds.abstract.memory import Memory
 Point = tuple[int, ...]
 """
 Where control is, in the order in which it is executed: for each activation the loops that it is in,
-each with its iteration, then the point in the body.
+each with its iteration, then the point in the body; behind that of a call the function called.
 """
 
 

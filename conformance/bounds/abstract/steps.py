@@ -78,7 +78,7 @@ def _enter(machine: Machine, state: State, function: int) -> None:
     arguments = frame.stack[first:]
     del frame.stack[first:]
     locals_: list[Value] = [*arguments, *[0] * (len(code.widths) - code.parameters)]
-    before = (*frame.before, *frame.trail, 2 * frame.calling)
+    before = (*frame.before, *frame.trail, 2 * frame.calling, function)
     machine.enter(state, Frame(code, locals_, before, tuple(arguments)))
 
 
