@@ -48,10 +48,8 @@ def print_bound(console: Output, done: BoundDone) -> None:
         _functions(console, done)
     if report.loops:
         _loops(console, done)
-    for obstacle in report.obstacles[:_MOST]:
-        for line in obstacle_lines(obstacle):
-            console.say(line)
-    for line in guide_lines(report):
+    told = [line for obstacle in report.obstacles[:_MOST] for line in obstacle_lines(obstacle)]
+    for line in [*told, *guide_lines(report)]:
         console.say(line)
     _asked(console, done)
     for sentence in done.written:

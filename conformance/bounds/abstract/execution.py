@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from conformance.bounds.abstract.code import Code, Kind, Target, lay_out_code
-from conformance.bounds.abstract.conditions import Condition
-from conformance.bounds.abstract.domain import Value, ends, join, members
+from conformance.bounds.abstract.branches import go, returning, table, test
+from conformance.bounds.abstract.code import Code, Kind, lay_out_code
+from conformance.bounds.abstract.domain import Value, ends, join
 from conformance.bounds.abstract.memory import CHUNK
 from conformance.bounds.abstract.operators import NeverError
 from conformance.bounds.abstract.reasons import HandedOverError, Reason
 from conformance.bounds.abstract.seen import Seen
 from conformance.bounds.abstract.state import Frame, State
-from conformance.bounds.abstract.steps import call, grow, returned
+from conformance.bounds.abstract.steps import call, grow
 from conformance.bounds.abstract.waiting import Waiting
 from conformance.bounds.certificate import ENTRY
 from conformance.bounds.check.semantics.image import Image
@@ -52,6 +52,7 @@ RETURN: Final = int(Kind.RETURN)
 UNREACHABLE: Final = int(Kind.UNREACHABLE)
 SIZE: Final = int(Kind.SIZE)
 GROW: Final = int(Kind.GROW)
+_CHUNKS_A_STEP: Final = 32
 _ASKED_EVERY: Final = 1024
 """Instructions between two questions whether to stop."""
 
@@ -78,6 +79,7 @@ class Machine:
     trapped: list[int] = field(default_factory=list)
     """Most gas of runs that trap, by number of the model."""
     steps: int = 0
+    """Instructions executed, and what forks cost where memory is large."""
     forks: int = 0
     depth: int = 0
     pages: int = 0
@@ -121,6 +123,14 @@ class Machine:
                 self._head(state, a, together)
             if kind in (HEAD, MEET):
                 frame.entry += 1
+
+    def fork(self, state: State) -> State:
+        """
+        A second state like this one; what that costs counts as steps, as does their meeting again.
+        """
+        self.forks += 1
+        self.steps += len(state.memory.chunks) // _CHUNKS_A_STEP
+        return state.fork()
 
     def trap(self, state: State) -> None:
         """
@@ -192,117 +202,6 @@ class Machine:
         if not iteration & (iteration - 1):
             self._before[key] = (entered, [one.fork() for one in together])
 
-    # ----------------------------------------------------------------------------- branches
-
-    def _go(self, state: State, target: Target) -> bool:
-        """
-        Branch; whether the state goes on.
-        """
-        frame = state.frames[-1]
-        if target.entry < 0:
-            return self.returning(state)
-        stack = frame.stack
-        if len(stack) > target.height + target.arity:
-            stack[target.height :] = stack[len(stack) - target.arity :] if target.arity else ()
-        del frame.trail[2 * target.loops :]
-        if target.back:
-            frame.trail[-1] += 1
-        frame.entry = target.entry
-        return True
-
-    def returning(self, state: State) -> bool:
-        """
-        The newest activation returns; whether the state goes on in the one below.
-        """
-        if len(state.frames) > 1:
-            returned(state)
-            return True
-        if self.ended is None:
-            self.ended = state
-        else:
-            self.ended.lo = list(map(min, self.ended.lo, state.lo))
-            self.ended.hi = list(map(max, self.ended.hi, state.hi))
-        return False
-
-    def _test(
-        self, state: State, value: Value, rest: tuple[Condition | None, int], yes: Target | None,
-        no: Target | None,
-    ) -> bool:  # fmt: skip
-        """
-        Go one way or both; a target that is None is the next entry.
-        """
-        condition, behind = rest
-        low, high = ends(value, 32)
-        may, may_not = high > 0, low == 0
-        if may and may_not:
-            if condition is not None:
-                return self._part(state, condition, behind, yes, no)
-            self._put(state.fork(), yes, behind)
-            self.forks += 1
-            self._put(state, no, behind)
-            return False
-        target = yes if may else no
-        if target is not None:
-            return self._go(state, target)
-        return True
-
-    def _part(
-        self, state: State, condition: Condition, behind: int, yes: Target | None,
-        no: Target | None,
-    ) -> bool:  # fmt: skip
-        """
-        Go the ways that the test allows, each with what it tells of locals.
-        """
-        kept = state.frames[-1].locals
-        first, second = kept[:], kept[:]
-        may = condition.refine(first, truth=True)
-        may_not = condition.refine(second, truth=False)
-        if may and may_not:
-            other = state.fork()
-            other.frames[-1].locals = first
-            state.frames[-1].locals = second
-            self.forks += 1
-            self._put(other, yes, behind)
-            self._put(state, no, behind)
-            return False
-        if not may and not may_not:
-            raise NeverError
-        state.frames[-1].locals = first if may else second
-        target = yes if may else no
-        return True if target is None else self._go(state, target)
-
-    def _put(self, state: State, target: Target | None, behind: int) -> None:
-        """
-        Let a state wait where it goes.
-        """
-        if target is None:
-            self.waiting.put(state, behind)
-        elif self._go(state, target):
-            self.waiting.put(state, self._point(state, target))
-
-    def _point(self, state: State, target: Target) -> int:
-        """
-        The point at which a state is that went to a target; behind the call, if it returned.
-        """
-        if target.entry < 0:
-            return 2 * state.frames[-1].calling + 1
-        return target.point
-
-    def _table(self, state: State, targets: tuple[Target, ...]) -> bool:
-        value = state.frames[-1].stack.pop()
-        last = len(targets) - 1
-        low, high = ends(value, 32)
-        known = members(value)
-        chosen = known if known is not None else range(min(low, last), min(high, last) + 1)
-        ways = list(dict.fromkeys(targets[min(one, last)] for one in sorted(chosen)))
-        if len(ways) == 1:
-            return self._go(state, ways[0])
-        self.forks += len(ways) - 1
-        for target in ways[1:]:
-            self._put(state.fork(), target, 0)
-        self._put(state, ways[0], 0)
-        return False
-
     # ----------------------------------------------------------------------------- the loop
 
     def _advance(  # noqa: C901, PLR0912, PLR0915 - one loop: a call for each entry would double the time
@@ -362,7 +261,7 @@ class Machine:
                 frame.entry = at
                 value = stack.pop()
                 yes, no = (a, None) if kind == BRANCH_IF else (None, a)
-                if not self._test(state, value, b, yes, no):
+                if not test(self, state, value, b, yes, no):
                     return
                 frame = state.frames[-1]
                 entries, at = frame.code.entries, frame.entry
@@ -401,11 +300,11 @@ class Machine:
         Instructions after which control may be in another activation; whether the state goes on.
         """
         if kind == BRANCH:
-            return self._go(state, a)
+            return go(self, state, a)
         if kind == TABLE:
-            return self._table(state, a)
+            return table(self, state, a)
         if kind == RETURN:
-            return self.returning(state)
+            return returning(self, state)
         return call(self, state, a, b)
 
     def _load(self, state: State, offset: int, how: tuple[int, Any, int]) -> None:

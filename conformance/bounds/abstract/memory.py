@@ -15,6 +15,7 @@ from conformance.bounds.abstract.domain import Value, among, ends, holds, join, 
 
 CHUNK: Final = 1024
 """Bytes; a power of two."""
+_ZEROS: Final = bytes(CHUNK)
 _WORD: Final = 4
 _MOST_ADDRESSES: Final = 512
 """Possible addresses of one access that are looked at one by one."""
@@ -79,7 +80,7 @@ class Memory:
         for start in range(0, len(content), CHUNK):
             part = content[start : start + CHUNK]
             known = Chunk(bytearray(part), bytearray(CHUNK), {}, owner)
-            chunks.append(known if any(part) else zeros)
+            chunks.append(zeros if part == _ZEROS else known)
         return cls(chunks, owner)
 
     @property

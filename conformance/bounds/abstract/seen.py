@@ -15,6 +15,8 @@ Place = tuple[int, int]
 """Function, and the place of a `loop` or ENTRY."""
 Row = tuple[Value, ...]
 _BUFFER: Final = 2048
+_MOST: Final = 256
+"""Locals of one function that are noted."""
 _KEPT: Final = 256
 """Rows that are kept from the beginning; as many are kept from the end."""
 
@@ -25,10 +27,11 @@ class Cut:
     All states that came to one place.
     """
 
-    widths: tuple[int, ...]
-    """Of the columns: locals, globals, arguments of the activation, operands on the stack."""
     names: tuple[tuple[str, int], ...]
-    """Kind and index of each column, as in the language of certificates."""
+    """
+    Kind and index of each column, as in the language of certificates: locals, globals, arguments
+    of the activation, operands on the stack.
+    """
     count: int = 0
     first: list[Row] = field(default_factory=list)
     last: list[Row] = field(default_factory=list)
@@ -112,7 +115,7 @@ class Seen:
         stack = frame.stack if place != ENTRY else ()
         if cut is None:
             cut = self.cuts[key] = _cut(state, len(stack))
-        cut.add((*frame.locals, *state.globals, *frame.arguments, *stack))
+        cut.add((*frame.locals[:_MOST], *state.globals, *frame.arguments, *stack))
         if place != ENTRY:
             passed = frame.trail[-1] + 1
             if passed > self.visits.get(key, 0):
@@ -122,9 +125,8 @@ class Seen:
 def _cut(state: State, operands: int) -> Cut:
     code = state.frames[-1].code
     globals_ = len(state.globals)
-    names = [("local", k) for k in range(len(code.widths))]
+    names = [("local", k) for k in range(min(len(code.widths), _MOST))]
     names += [("global", k) for k in range(globals_)]
     names += [("param", k) for k in range(code.parameters)]
     names += [("stack", k) for k in range(operands)]
-    widths = (*code.widths, *[64] * globals_, *code.widths[: code.parameters], *[64] * operands)
-    return Cut(widths, tuple(names))
+    return Cut(tuple(names))

@@ -35,8 +35,7 @@ def call(machine: Machine, state: State, callee: Any, place: int) -> bool:
     table, kind = callee
     functions = _targets(machine, table, kind, frame.stack.pop())
     for function in functions[1:]:
-        other = state.fork()
-        machine.forks += 1
+        other = machine.fork(state)
         _enter(machine, other, function)
         machine.waiting.put(other, 0)
     _enter(machine, state, functions[0])
@@ -105,8 +104,7 @@ def grow(machine: Machine, state: State, terms: tuple[PerPage, ...], place: int)
         raise machine.hand_over("unbounded growth", state, ENTRY, sentence)
     for pages in sorted(amounts):
         if state.pages + pages <= machine.image.most_pages:
-            other = state.fork()
-            machine.forks += 1
+            other = machine.fork(state)
             other.frames[-1].stack.append(state.pages)
             other.pages += pages
             other.memory.grow(pages * PAGE_BYTES)

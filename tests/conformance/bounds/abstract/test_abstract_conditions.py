@@ -92,7 +92,7 @@ def test_a_wrong_order_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     locals_: list[tuple[Value, int]] = [((0, 5000), 8)] * LOCALS
     assert not lost(tree, locals_)
     wrong: Any = lambda low, high, top: (low, high - 2)  # noqa: ARG005, E731 - as the right ones
-    monkeypatch.setitem(conditions._RANGES, "lt", wrong)  # type: ignore[index]
+    monkeypatch.setitem(conditions._RANGES, "lt", wrong)
     assert lost(tree, locals_)
 
 

@@ -35,9 +35,7 @@ def test_a_join_holds_what_either_holds(one: Given, other: Given) -> None:
 
 @settings(derandomize=True, max_examples=100)
 @given(valued(32), numbers(32), numbers(32))
-def test_a_cut_keeps_what_lies_inside_and_nothing_else(
-    one: Given, first: int, second: int
-) -> None:
+def test_a_cut_keeps_what_lies_inside_and_nothing_else(one: Given, first: int, second: int) -> None:
     low, high = min(first, second), max(first, second)
     left = within(one[0], low, high, 32)
     if low <= one[1] <= high:

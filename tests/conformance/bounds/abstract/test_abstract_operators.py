@@ -71,7 +71,7 @@ def test_numbers_are_computed_as_the_specification_has_it(data: Any) -> None:
 def test_a_wrong_transfer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     operands: list[tuple[Value, int]] = [((0, 5000), 5000), ((0, 5000), 5000)]
     assert not escapes("i32.add", operands)
-    monkeypatch.setitem(operators._INTERVALS, "add", lambda a, b, c, d, _: (a + c, b + d - 1))  # type: ignore[index]
+    monkeypatch.setitem(operators._INTERVALS, "add", lambda a, b, c, d, _: (a + c, b + d - 1))
     assert escapes("i32.add", operands)
 
 

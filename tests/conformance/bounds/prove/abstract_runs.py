@@ -8,8 +8,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bound_soundness import BYTES, subject_of
+from bound_soundness import subject_of
 from fueled_calls import FueledCalls
+from loop_modules import BYTES
 from provable_modules import MODELS
 
 from conformance.bounds.abstract.domain import Value, holds

@@ -28,8 +28,7 @@ from provable_modules import (
     tree,
 )
 
-from conformance.bounds.abstract import conditions, explore, operators
-from conformance.bounds.abstract import execution as execution_room
+from conformance.bounds.abstract import branches, conditions, explore, operators
 from conformance.bounds.abstract import state as state_room
 from conformance.bounds.abstract.execution import Machine
 from conformance.bounds.abstract.explore import Explored
@@ -41,9 +40,7 @@ from conformance.bounds.check.semantics.image import Image
 SEED = 20_251
 
 
-def explored(
-    source: str, *ranges: tuple[int, int], budget: int = 200_000, **more: Any
-) -> Explored:
+def explored(source: str, *ranges: tuple[int, int], budget: int = 200_000, **more: Any) -> Explored:
     given = {"unknown": (Bytes(0, 8),), **more}
     precondition = Precondition("infer", tuple(Range(low, high) for low, high in ranges), **given)
     return explore.explore(Image(module_of(source), precondition), MODELS, budget=budget)
@@ -246,30 +243,36 @@ def _keep_first(right: Callable[..., None]) -> Callable[..., None]:
     return merge
 
 
+def _dearest(right: Callable[..., None]) -> Callable[..., None]:
+    """
+    Of two states that meet the least gas is the greatest.
+    """
+
+    def merge(self: State, other: State, last: int) -> None:
+        right(self, other, last)
+        self.lo = self.hi[:]
+
+    return merge
+
+
 LIES: dict[str, Lie] = {
     "an interval loses its end": lambda patch: patch.setitem(
         operators._INTERVALS, "and", lambda a, b, c, d, _: (0, max(min(b, d) - 1, 0))  # noqa: ARG005
-    ),  # type: ignore[index]
+    ),
     "a test excludes one more": lambda patch: patch.setitem(
         conditions._RANGES, "ge", lambda low, high, top: (low + 1, top)  # noqa: ARG005
-    ),  # type: ignore[index]
+    ),
     "states that meet are the first": _patched(state_room.State, "merge", _keep_first),
     "memory that meets is the first": _patched(Memory, "merge", lambda _: lambda *_: None),
     "what the host wrote is zero": _patched(Memory, "open", lambda _: lambda *_: None),
     "a test that may fail does not": _patched(
-        execution_room,
+        branches,
         "ends",
         lambda right: lambda value, width: (
             (1, 1) if value == frozenset((0, 1)) else right(value, width)
         ),
     ),
-    "least gas is the greatest": _patched(
-        state_room.State,
-        "merge",
-        lambda right: lambda self, other, last: (
-            right(self, other, last), setattr(self, "lo", self.hi[:]),
-        ),
-    ),
+    "least gas is the greatest": _patched(state_room.State, "merge", _dearest),
     "a trap counts nothing": _patched(Machine, "trap", lambda _: lambda *_: None),
 }  # fmt: skip
 _BIT = """(if (i32.and (local.get $n) (i32.const {0})) (then

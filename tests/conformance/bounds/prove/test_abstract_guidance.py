@@ -78,9 +78,7 @@ def test_rows_stand_in_where_no_run_came_by() -> None:
 
 
 @pytest.mark.parametrize("index", [5, 7, 8])
-def test_modules_are_bounded_that_the_text_alone_leaves_unknown(
-    index: int, prove: Proving
-) -> None:
+def test_modules_are_bounded_that_the_text_alone_leaves_unknown(index: int, prove: Proving) -> None:
     module, precondition = subject_of("loops", 20_251, index)
     given = Input(tuple(item.lo for item in precondition.arguments), (ZERO_BYTES,))
     answers = [
