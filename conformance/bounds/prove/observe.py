@@ -21,6 +21,7 @@ from conformance.bounds.certificate import ENTRY, Input, Precondition
 from conformance.wasm.module import Module
 from conformance.wasm.rewrite.checkpoints import Checkpoint, Instrumented, checkpointed
 from conformance.wasm.rewrite.errors import CannotRewriteError
+from conformance.wasm.rewrite.hidden_memory import PAGE_BYTES
 from conformance.wasm.rewrite.points import entries, loop_heads
 from runners.blocks import CaseBlock
 from runners.launch import Launch
@@ -43,6 +44,10 @@ _MOST_ROWS: Final = 4_000
 """Rows that are kept of one cut."""
 _DEADLINE_MS: Final = 20_000
 _BUFFER_PAGES: Final = 96
+_THINNED: Final = (1, 61, 61 * 61)
+"""Of how many rows one is noted, run by run until a run is seen to its end."""
+_LEAST_ROW: Final = 16
+"""Bytes of the shortest row."""
 
 Values = dict[tuple[str, int], int]
 """(Kind of variable, index) -> bits; `param` as found at the latest entry of the function."""
@@ -75,9 +80,14 @@ def observe(module: Module, precondition: Precondition, inputs: Sequence[Input])
         launch = wasmtime_launch(Path(folder))
         with Pool([(Node(launch.engine), launch)]) as pool:
             for given in inputs:
-                for every in (1, 61):
+                for every in _THINNED:
+                    # No more than this fits into the buffer: the run need not go on.
+                    stop = every * _BUFFER_PAGES * PAGE_BYTES // _LEAST_ROW
                     try:
-                        made = checkpointed(module, points, every=every, buffer_pages=_BUFFER_PAGES)
+                        made = checkpointed(
+                            module, points, every=every, stop=stop, hashed=False,
+                            buffer_pages=_BUFFER_PAGES,
+                        )  # fmt: skip
                     except CannotRewriteError:
                         return observed
                     rows = list(_run(pool, made, module, precondition, given))

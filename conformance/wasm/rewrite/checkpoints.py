@@ -140,6 +140,7 @@ def checkpointed(
     first: int = 0,
     every: int = 1,
     stop: int | None = None,
+    hashed: bool = True,
     nans: NanRewrite | None = None,
     buffer_pages: int = 64,
     ceiling: int = 512,
@@ -151,7 +152,8 @@ def checkpointed(
     the operands of the innermost block. `results`: behind it, the values that it gave. Hits are
     counted from 0 over the life of an instance, its start function included; hit number *first*
     and each *every*-th from there are written, as long as they fit into *buffer_pages* of 64 KiB.
-    After *stop* hits the call comes back at once, with zeros as its results. *ceiling*: most pages
+    After *stop* hits the call comes back at once, with zeros as its results. Without *hashed* all
+    hashes are 0, and a hit that is not written costs next to nothing. *ceiling*: most pages
     that the module itself may have. *call*: needed where its entry takes the address of an output
     buffer. Points that control cannot reach have no rows. Raises CannotRewriteError for a module
     that imports its memory or has no such point.
@@ -159,13 +161,24 @@ def checkpointed(
     wanted = _by_function(module, points)
     rewrite = Rewrite(module)
     memory = hide_memory(rewrite, buffer_pages, ceiling)
-    recorder = Recorder.added(rewrite, memory, first, every, stop, observes)
+    recorder = Recorder.added(rewrite, memory, first, every, stop, observes, hashed=hashed)
     found: list[Checkpoint] = []
     for place in range(len(module.functions)):
         _instrument(recorder, place, wanted.get(place, frozenset()), nans, found)
     if call is not None and any(_is_output(a) for a in call.arguments):
         wrap_entry(rewrite, call)
-    chosen = [sorted(set(points)), observes, first, every, stop, nans, buffer_pages, ceiling]
+    chosen: list[object] = [
+        sorted(set(points)),
+        observes,
+        first,
+        every,
+        stop,
+        nans,
+        buffer_pages,
+        ceiling,
+    ]
+    if not hashed:
+        chosen.append("no hash")
     return Instrumented(
         binary=rewrite.binary(),
         rewrite=f"{REWRITE}:{digest_of(chosen)[:16]}",

@@ -55,10 +55,13 @@ class Recorder:
     rewrite: Rewrite
     memory: HiddenMemory
     hits: int
+    on: int
+    """Global that says whether the row is written."""
     begin: int
     word: int
     stop: int | None
     observes: Observes
+    hashed: bool
 
     @classmethod
     def added(
@@ -69,6 +72,8 @@ class Recorder:
         every: int,
         stop: int | None,
         observes: Observes,
+        *,
+        hashed: bool,
     ) -> Recorder:
         """
         Add them to the module.
@@ -78,13 +83,13 @@ class Recorder:
         cursor = add_global(rewrite, "i32", memory.start)
         on = add_global(rewrite, "i32", 0)
         word = rewrite.append_function(
-            add_type(rewrite, ("i64",), ()), _word_body(mixed, cursor, on)
+            add_type(rewrite, ("i64",), ()), _word_body(mixed, cursor, on, hashed=hashed)
         )
         begin = rewrite.append_function(
             add_type(rewrite, ("i32", "i32"), ()),
             _begin_body(hits, mixed, cursor, on, memory.end, first, every, word),
         )
-        return cls(rewrite.module, rewrite, memory, hits, begin, word, stop, observes)
+        return cls(rewrite.module, rewrite, memory, hits, on, begin, word, stop, observes, hashed)
 
     def results_of(self, step: Step) -> Types:
         """
@@ -107,8 +112,12 @@ class Recorder:
         out.append(op("i32.const", number + 1))
         out.append(op("i32.const", 8 * (HEAD_WORDS + width(tuple(words)))))
         out.append(op("call", self.begin))
-        values = (value for word in words for value in self._value(word, scratch))
-        out += [value + op("call", self.word) for value in values]
+        values = [value for word in words for value in self._value(word, scratch)]
+        noting = b"".join(value + op("call", self.word) for value in values)
+        if not self.hashed and noting:
+            # Without a hash there is nothing to do for a row that is not written.
+            noting = op("global.get", self.on) + op("if", "empty") + noting + op("end")
+        out.append(noting)
         out += [scratch.get(kind, 16 + at) for at, kind in enumerate(operands)]
         return b"".join(out)
 
@@ -161,14 +170,17 @@ def width(words: tuple[Word, ...]) -> int:
     return sum(2 if word.type == "v128" else 1 for word in words)
 
 
-def _word_body(mixed: int, cursor: int, on: int) -> list[bytes]:
+def _word_body(mixed: int, cursor: int, on: int, *, hashed: bool) -> list[bytes]:
     """
     Note one word: mix it in, and write it while a row is being written.
     """
-    return [
+    mixing = [
         op("global.get", mixed) + op("i64.const", 5) + op("i64.rotl"),
         op("local.get", 0) + op("i64.xor"),
         op("i64.const", MULTIPLIER - (1 << 64)) + op("i64.mul") + op("global.set", mixed),
+    ]
+    return [
+        *(mixing if hashed else ()),
         op("global.get", on) + op("if", "empty"),
         op("global.get", cursor) + op("local.get", 0) + op("i64.store", _PLAIN),
         op("global.get", cursor) + op("i32.const", 8) + op("i32.add"),

@@ -161,13 +161,16 @@ class _Watch:
         Every cut that a run of one input reaches.
         """
         seen, last, first = 0, dict[int, Any](), 0
-        while True:
-            made = self._instrumented(first, 1)
-            rows, hits = self._rows(made, given)
+        hits, window = 1, 0
+        while first < hits and seen < MOST_ROWS:
+            # Only the first run has to go to its end, to count; others stop behind their window.
+            made = self._instrumented(first, 1, first + 2 * window if window else None)
+            rows, reached = self._rows(made, given)
             self._compare(made, rows, last, number)
+            hits, window = max(hits, reached), max(window, len(rows))
             seen += len(rows)
             first += len(rows)
-            if first >= hits or not rows or seen >= MOST_ROWS:
+            if not rows:
                 break
         self.found.rows += hits
         if seen < hits:
@@ -180,7 +183,7 @@ class _Watch:
             seen += len(rows)
         self.found.looked_at += seen
 
-    def _instrumented(self, first: int, every: int) -> Instrumented:
+    def _instrumented(self, first: int, every: int, stop: int | None = None) -> Instrumented:
         offset = self.subject.module.imported_functions
         points = set()
         for summary in self.subject.live:
@@ -191,8 +194,10 @@ class _Watch:
         ceiling = max(least, min(self.subject.certificate.pages, least + _MOST_GROWTH))
         pages = _WINDOW_PAGES if every == 1 else 4 * _WINDOW_PAGES
         try:
-            return checkpointed(self.subject.module, sorted(points), first=first, every=every,
-                                buffer_pages=pages, ceiling=ceiling)  # fmt: skip
+            return checkpointed(
+                self.subject.module, sorted(points), first=first, every=every, stop=stop,
+                hashed=False, buffer_pages=pages, ceiling=ceiling,
+            )  # fmt: skip
         except CannotRewriteError as error:
             raise RefusedError("replay", f"the module cannot be watched: {error}") from error
 

@@ -285,3 +285,24 @@ def test_an_outer_loop_is_not_bounded_by_entries_of_an_inner_one() -> None:
                           summaries=(summary,))  # fmt: skip
     # Both facts are true, and yet the call never ends.
     assert checked(module, certificate) == ["structure"]
+
+
+LONG = module_of(
+    f'(func (export "infer") (local i32 i32) (local.set 1 (i32.const 500000)) {COUNT})'
+)
+
+
+def long_run(*holds: str) -> Certificate:
+    (loop,) = loops(LONG)
+    own = Function(0, [Loop(loop, {loop: LEFT}, 499_999)], {loop: [*positive(500_000), *holds]})
+    return certify(LONG, [own], arguments=[], inputs=[Input(())])
+
+
+def test_of_a_run_that_fills_several_windows_each_row_is_read() -> None:
+    confirmed(LONG, long_run())
+    found = replayed(LONG, long_run())
+    assert found.looked_at == found.rows == 500_001
+    assert found.runs > 2
+    # False in the very last row, and in no other.
+    late = replayed(LONG, long_run("(ne (local 1) (i32 1))"))
+    assert [refusal.reason for refusal in late.refusals] == ["replay"]

@@ -92,6 +92,22 @@ def test_windows_keep_each_kth_hit_and_the_same_hash() -> None:
     assert ended.exported_global(HITS) == 100
 
 
+def test_without_a_hash_the_same_rows_are_written() -> None:
+    module = validated(wat(SUM))
+    for first, step in ((0, 1), (10, 7)):
+        made = [
+            checkpointed(module, loop_heads(module), first=first, every=step, hashed=hashed)
+            for hashed in (True, False)
+        ]
+        ended = [call(one.binary, "run", 100) for one in made]
+        rows = [collected(*pair) for pair in zip(made, ended, strict=True)]
+        assert [row.values for row in rows[0]] == [row.values for row in rows[1]]
+        assert {row.hash for row in rows[1]} == {0}
+        assert [one.exported_global(HITS) for one in ended] == [100, 100]
+        assert ended[0].results == ended[1].results
+        assert made[0].rewrite != made[1].rewrite
+
+
 def test_what_does_not_fit_is_counted_all_the_same() -> None:
     module = validated(wat(SUM))
     made = checkpointed(module, loop_heads(module), buffer_pages=1)
