@@ -4,6 +4,7 @@ Abstract execution as a guide of the proof, and as a second opinion about it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,15 @@ from conformance.bounds import bound as bound_room
 from conformance.bounds.abstract.explore import Explored, GasSeen, explore
 from conformance.bounds.agreement import contradiction
 from conformance.bounds.bound import Budget, bound
-from conformance.bounds.certificate import Bound, Bytes, HostBytes, Input, Precondition, Range
+from conformance.bounds.certificate import (
+    Bound,
+    Bytes,
+    Certificate,
+    HostBytes,
+    Input,
+    Precondition,
+    Range,
+)
 from conformance.bounds.check.confirm import confirm
 from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.prove.guidance import add_rows, guided
@@ -156,6 +165,42 @@ def test_an_execution_that_gave_up_says_nothing() -> None:
     assert endless.stopped is not None
     assert endless.stopped.reason == "no progress"
     assert contradiction(endless, [wrong], {}) == ""
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_second_opinions(prove: Proving, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    How many lies of the prover contradict abstract execution, when no checker stands in between.
+    """
+    counts = Counter[str]()
+    for lie in LIES:
+        for victim in lie.victims:
+            module = victim.module()
+            put = list[Certificate]()
+
+            def noting(certificate: Certificate, *rest: Any, put: list[Certificate] = put) -> Any:
+                put.append(certificate)
+                return careless(certificate, *rest)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(bound_room, "confirm", noting)
+                lie.tell(patch)
+                report = bound(
+                    module, victim.precondition(module), (victim.least_input(),), MODELS[:1],
+                    prove.engine, budget=Budget(2_000_000), guided=False,
+                )  # fmt: skip
+            if not put:
+                counts["no certificate"] += 1
+                continue
+            word = "false" if truth(victim).false(put[-1]) else "not seen false"
+            found_out = any(item.reason == "analyses disagree" for item in report.obstacles)
+            counts[f"{word}, {'found out' if found_out else 'told'}"] += 1
+    with capsys.disabled():
+        print(f"\n{len(LIES)} lies, nobody checks: {dict(counts)}")  # noqa: T201 - the campaign's report
+    # A false interval that still meets the seen one contradicts nothing: it is for the checker.
+    assert counts["false, found out"] >= 40
+    assert counts["not seen false, found out"] == 0
 
 
 ENDLESS = """(module (memory (export "memory") 1)
