@@ -19,6 +19,7 @@ from conformance.bounds.repairs import Repair
 from conformance.bounds.taint_run import TaintResult
 from reports.escapes import shortened
 from weavegate.bound_drawn import Drawn
+from weavegate.bound_guide import guide_json, guide_lines
 from weavegate.bound_job import BoundDone
 from weavegate.terminal import Output
 
@@ -46,6 +47,7 @@ def print_bound(console: Output, done: BoundDone) -> None:
         console.say(line)
     _loops(console, done)
     told = [line for obstacle in report.obstacles[:_MOST] for line in obstacle_lines(obstacle)]
+    told += guide_lines(report)
     for line in [*told, *(repair_lines(done.repair) if done.repair else [])]:
         console.say(line)
     for drawn in done.drawn:
@@ -291,6 +293,7 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
             }
             for x in report.obstacles
         ],
+        "guide": guide_json(report),
         "sdk_gas": None
         if done.sdk is None
         else {

@@ -10,9 +10,14 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
+from conformance.bounds.abstract.explore import BUDGET, Explored, explore
+from conformance.bounds.abstract.guide import Guide, guide
+from conformance.bounds.agreement import contradiction
 from conformance.bounds.certificate import Bound, Certificate, Cost, Input, Precondition
 from conformance.bounds.check.confirm import Confirmation, confirm
+from conformance.bounds.check.refusals import RefusedError
 from conformance.bounds.check.replaying.replay import Runner
+from conformance.bounds.check.semantics.image import Image
 from conformance.bounds.contract import Contract
 from conformance.bounds.parts import FunctionBound, function_bounds
 from conformance.bounds.prove.outcome import Attempt, LoopBound, Obstacle
@@ -83,6 +88,8 @@ class BoundReport:
     scripts: dict[str, str] = field(default_factory=dict)
     parts: tuple[FunctionBound, ...] = ()
     """Without a certificate: functions whose own bounds the checker confirmed."""
+    guide: Guide | None = None
+    """What abstract execution saw: nothing of it is proved."""
 
     def whole_gas(self, model: str) -> int | None:
         """
@@ -131,6 +138,8 @@ class Budget:
     """Of the solver, for each question, in its own units."""
     stop: Callable[[], bool] = lambda: False
     """Asked before each question."""
+    abstract: int = BUDGET
+    """Instructions of abstract execution; 0: it suggests nothing and cross-checks nothing."""
 
 
 def _quiet(part: str) -> None:
@@ -156,12 +165,16 @@ def bound(
     allowed = budget or Budget()
     began = time.perf_counter()
     asked, unpriced = host_meters(module, precondition.entry, models, contract)
+    progress("abstract execution")
+    explored = _explored(module, precondition, models, allowed.abstract)
+    seconds = {"abstract execution": time.perf_counter() - began}
+    began = time.perf_counter()
     prover = Prover(
         module, precondition, asked, inputs, allowed.steps, allowed.stop, progress, guided, scripts,
-        contract,
+        contract, explored,
     )  # fmt: skip
     attempt = prover.run()
-    seconds = {"proof": time.perf_counter() - began}
+    seconds["proof"] = time.perf_counter() - began
     obstacles = list(attempt.obstacles)
     obstacles += [prover.no_bill(sentence) for sentence in unpriced.values()]
     confirmation = None
@@ -180,6 +193,12 @@ def bound(
             for refusal in confirmation.refusals
         ]
     confirmed = confirmation is not None and confirmation.confirmed
+    if confirmed and attempt.certificate is not None and confirmation is not None:
+        measured = confirmation.replay.measured if confirmation.replay else {}
+        wrong = contradiction(explored, attempt.certificate.bounds, measured)
+        if wrong:
+            obstacles.append(prover.disagreeing(wrong))
+            confirmed = False
     certificate = attempt.certificate if confirmed else None
     single: tuple[FunctionBound, ...] = ()
     if parts and certificate is None:
@@ -204,6 +223,7 @@ def bound(
         seconds=seconds,
         scripts=attempt.scripts,
         parts=single,
+        guide=None if explored is None else guide(module, explored),
     )
 
 
@@ -248,6 +268,24 @@ def host_meters(
         else:
             asked.append(part)
     return asked, unpriced
+
+
+def _explored(
+    module: Module, precondition: Precondition, models: Sequence[GasModel], budget: int
+) -> Explored | None:
+    """
+    Abstract execution; None where it was not asked for, or the module is not modelled at all.
+    """
+    if not budget:
+        return None
+    try:
+        image = Image(module, precondition)
+        # It begins at instantiation, not where initialisers have been.
+        if image.initialised is not None:
+            return None
+        return explore(image, models, budget=budget)
+    except RefusedError:
+        return None
 
 
 def _answer(

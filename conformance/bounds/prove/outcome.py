@@ -22,6 +22,7 @@ ReasonClass = Literal[
     "refused by the checker",
     "stopped",
     "unbounded growth",
+    "analyses disagree",
 ]
 
 

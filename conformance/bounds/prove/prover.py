@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
+from conformance.bounds.abstract.explore import Explored
 from conformance.bounds.certificate import ENTRY, Input, Precondition
 from conformance.bounds.check.refusals import RefusedError
 from conformance.bounds.check.replaying.host import ways
@@ -19,6 +20,7 @@ from conformance.bounds.host_records import HostContract
 from conformance.bounds.prove.candidates import arguments, guesses, kept_parameters
 from conformance.bounds.prove.constants import Constants, find_constants
 from conformance.bounds.prove.frames import find_frames, matters, without
+from conformance.bounds.prove.guidance import add_rows, guided
 from conformance.bounds.prove.hosts import find_amounts, suppose_hosts, waiting
 from conformance.bounds.prove.houdini import bury, settle
 from conformance.bounds.prove.limits import too_large
@@ -81,6 +83,8 @@ class Prover:
     """Whether obligations are wanted as SMT-LIB."""
     contract: Contract | None = None
     """What is assumed of the host's functions."""
+    explored: Explored | None = None
+    """What abstract execution saw, which suggests candidates as well."""
     _terms: Terms = field(default_factory=Terms)
 
     def run(self) -> Attempt:  # noqa: PLR0911 - one return for each way to end
@@ -101,11 +105,7 @@ class Prover:
         if obstacles:
             return Attempt(None, obstacles)
         frames = self._frames(image)
-        observed = Observed()
-        if self.guided:
-            self.progress("runs that suggest candidates")
-            hosts = ways(image, image.hosts, 0)[:_OBSERVED_WAYS]
-            observed = observe(image.running, self.precondition, self.inputs, hosts, frames)
+        observed = self._observed(image, frames)
         try:
             first = self._with_frames(image, observed, Constants(), frames)
             if first.certificate is not None or not first.obstacles:
@@ -121,6 +121,19 @@ class Prover:
         except BadExpressionError as error:
             return self._refused(f"the contract does not fit an import: {error}")
         return second if second.certificate is not None else first
+
+    def _observed(self, image: Image, frames: dict[int, Frame]) -> Observed:
+        """
+        Rows of state that suggest candidates: of runs, and of abstract execution.
+        """
+        observed = Observed()
+        if self.guided:
+            self.progress("runs that suggest candidates")
+            hosts = ways(image, image.hosts, 0)[:_OBSERVED_WAYS]
+            observed = observe(image.running, self.precondition, self.inputs, hosts, frames)
+        if self.explored is not None:
+            add_rows(observed, self.explored)
+        return observed
 
     def _hosts(self) -> tuple[HostContract, ...]:
         """
@@ -148,6 +161,12 @@ class Prover:
         The obstacle that a contract gives no price.
         """
         return self._at("missing contract", self._entry, ENTRY, sentence)
+
+    def disagreeing(self, sentence: str) -> Obstacle:
+        """
+        The obstacle that a confirmed bound contradicts another analysis: an error of this program.
+        """
+        return self._at("analyses disagree", self._entry, ENTRY, sentence)
 
     def _refused(self, sentence: str) -> Attempt:
         return Attempt(None, (self._at("not modelled", self._entry, ENTRY, sentence),))
@@ -350,12 +369,15 @@ class Prover:
             if not is_entry:
                 callers = list(subject.functions.values())
                 passed = arguments(terms, callers, function)
-                required = list(dict.fromkeys([*guesses(terms, proof, ENTRY, observed), *passed]))
+                seen = guided(terms, proof, ENTRY, self.explored)
+                found = [*guesses(terms, proof, ENTRY, observed), *passed, *seen]
+                required = list(dict.fromkeys(found))
             subject.holds[function, ENTRY] = required
             everywhere = kept_parameters(terms, proof, required)
             for cut in proof.layout.cuts[1:]:
-                found = dict.fromkeys([*everywhere, *guesses(terms, proof, cut, observed)])
-                subject.holds[function, cut] = list(found)
+                seen = guided(terms, proof, cut, self.explored)
+                found = [*everywhere, *guesses(terms, proof, cut, observed), *seen]
+                subject.holds[function, cut] = list(dict.fromkeys(found))
             if not is_entry:
                 subject.holds[function, RETURN] = self._promises(subject, function)
 

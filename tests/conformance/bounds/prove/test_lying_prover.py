@@ -74,7 +74,8 @@ def answered(
     patch.setattr(bound_room, "confirm", noting)
     report = bound(
         module, victim.precondition(module), (victim.least_input(),), MODELS[:1], prove.engine,
-        budget=Budget(STEPS), guided=False,
+        # Abstract execution would find some lies out before the checker is asked.
+        budget=Budget(STEPS, abstract=0), guided=False,
     )  # fmt: skip
     return report, seen[-1] if seen else None
 
