@@ -42,7 +42,7 @@ def test_every_part_of_an_outcome_is_decided_upon() -> None:
     """
     compared = {*content.ARRAYS, "meter"}
     kept = {"not_observed", "details"}
-    never_stored = {"unstable", "fpu_broken", "host_log"}
+    never_stored = {"cut", "unstable", "fpu_broken", "host_log"}
     fields = {field.name for field in dataclasses.fields(BlockOutcome)}
     assert fields == compared | kept | never_stored
 
