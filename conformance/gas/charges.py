@@ -66,6 +66,15 @@ class Dynamic:
     """Whether the instruction just before is the constant that this one multiplies with."""
     refund: int = 0
     """What was paid just before the instruction, and is taken back if it is a growth refused."""
+    most_refused: int = 0
+    """The most that one growth pays although it is refused, by `even_refused`."""
+
+    @property
+    def always(self) -> int:
+        """
+        What a growth pays whether it is granted or refused; 0 where that depends.
+        """
+        return self.most_refused if self.literal else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +259,16 @@ def _commits(body: Body, model: GasModel) -> tuple[int, ...] | None:
     return None if model.commits is None else tuple(_places(body, model.commits).tolist())
 
 
+def _most_refused(body: Body, place: int, even_refused: int) -> int:
+    """
+    The most units of a refused growth that are paid all the same.
+    """
+    if not place or int(body.codes[place - 1]) != _CONSTANT:
+        return even_refused
+    units = cast("int", body[place - 1].immediates[0]) & 0xFFFF_FFFF
+    return units if units <= even_refused else 0
+
+
 def _dynamic(
     body: Body, model: GasModel, before: list[int], folded: Mapping[int, int]
 ) -> tuple[Dynamic, ...]:
@@ -262,6 +281,7 @@ def _dynamic(
             term.even_refused,
             literal=bool(place) and int(body.codes[place - 1]) == _CONSTANT,
             refund=before[place] if term.drops_run else 0,
+            most_refused=(term.price or 0) * _most_refused(body, place, term.even_refused),
         )
         for term in model.dynamic
         for place in _places(body, frozenset(term.operators)).tolist()

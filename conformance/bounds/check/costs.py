@@ -137,9 +137,12 @@ class Costs:
         live = self.subject.layout(summary).blocks
         for term in charges.dynamic:
             where = f"{summary.name}, instruction {term.place}"
-            if term.kind == GRANTED and term.price is not None:
-                continue
             if not any(first <= term.place <= last for first, last in live.items()):
+                continue
+            low, high = found.get(term.place, (0, 0))
+            if term.kind == GRANTED and term.price is not None:
+                # Any growth may be refused; what only granted pages cost is counted in `growth`.
+                found[term.place] = (low + term.always - term.refund, high + term.most_refused)
                 continue
             if term.price is None or term.kind not in _AMOUNTS:
                 raise NotModelledError(f"gas by {term.kind} under {self.model.id}", where)
@@ -148,10 +151,8 @@ class Costs:
                 message = f"{where}: gas by {term.kind}, and no limits of the amount"
                 raise RefusedError("form", message)
             if amount is not None:
-                low, high = found.get(term.place, (0, 0))
-                found[term.place] = (
-                    low + term.price * amount.least, high + term.price * amount.most
-                )  # fmt: skip
+                least, most = term.price * amount.least, term.price * amount.most
+                found[term.place] = (low + least, high + most)
         return found
 
     def growth(self) -> int:
@@ -162,7 +163,7 @@ class Costs:
         for summary in self.subject.live:
             place = summary.function - self.subject.module.imported_functions
             charges = function_charges(self.subject.module, place, self.model)
-            granted = [term.price or 0 for term in charges.dynamic if term.kind == GRANTED]
+            granted = [t.price or 0 for t in charges.dynamic if t.kind == GRANTED and not t.always]
             price = max(price, *granted, 0)
         return price * max(0, self.subject.certificate.pages - self.subject.image.pages)
 

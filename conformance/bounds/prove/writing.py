@@ -181,7 +181,7 @@ class Writer:
         price = 0
         for function in subject.functions:
             for term in self._charges(function, model).dynamic:
-                if term.kind == "pages-granted":
+                if term.kind == "pages-granted" and not term.always:
                     price = max(price, term.price or 0)
         grown = price * max(0, subject.most_pages - subject.image.pages)
         high = self._whole(subject.entry, cost) + grown
@@ -420,10 +420,14 @@ class Writer:
         """
         found: dict[int, int] = {}
         stops = set()
+        refused = {
+            term.place: term.always - term.refund if least else term.most_refused
+            for term in charges.dynamic
+        }
         for first, last in proof.layout.blocks.items():
             total = 0
             for at in range(first, last + 1):
-                total += charges.before[at]
+                total += charges.before[at] + refused.get(at, 0)
                 called = sorted(
                     {
                         c.function

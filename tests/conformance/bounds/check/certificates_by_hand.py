@@ -36,6 +36,7 @@ from conformance.bounds.check.semantics.layout import Layout, lay_out
 from conformance.gas.charges import function_charges
 from conformance.gas.load import gas_model
 from conformance.wasm.decode import validated
+from conformance.wasm.instructions import Instruction
 from conformance.wasm.module import Module
 
 FUEL = "wasmtime-fuel@50.0.1"
@@ -94,6 +95,15 @@ def loop_facts(layout: Layout, loop: Loop) -> list[FlowFact]:
     return found
 
 
+def _literal_pages(code: Sequence[Instruction], at: int) -> int:
+    """
+    Pages that wasmtime bills whether it grants them or not: a literal of at most 128.
+    """
+    before = code[at - 1]
+    units = cast("int", before.immediates[0]) if before.opcode.name == "i32.const" else 0
+    return units if 0 <= units <= 128 else 0
+
+
 def _gas(
     module: Module, layout: Layout, model: str, callee: Mapping[int, tuple[int, int]], side: int,
     amounts: Mapping[int, tuple[int, int]],
@@ -106,6 +116,8 @@ def _gas(
         gas[first] = sum(charges.before[first : last + 1])
         for at in range(first, last + 1):
             name, immediates = layout.code[at].opcode.name, layout.code[at].immediates
+            if name == "memory.grow" and model.startswith("wasmtime"):
+                gas[first] += _literal_pages(layout.code, at)
             if name == "call" and immediates[0] != layout.function:
                 gas[first] += callee[cast("int", immediates[0])][side]
             if name == "call_indirect":
@@ -251,7 +263,13 @@ def certify(
         )  # fmt: skip
     limits = module.memory_limits or (0, 0)
     most_pages = limits[0] if pages is None else pages
-    growth = max(0, most_pages - limits[0]) if "memory.grow" in module.operators else 0
+    billed = [
+        _literal_pages(list(function.body), at)
+        for function in module.functions
+        for at, instruction in enumerate(function.body)
+        if instruction.opcode.name == "memory.grow"
+    ]
+    growth = 0 if all(billed) else max(0, most_pages - limits[0])
     for cost in summaries[-1].costs:
         recursion = summaries[-1].recursion
         times = 1 if recursion is None else recursion.most

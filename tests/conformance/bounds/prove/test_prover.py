@@ -5,11 +5,13 @@ The proof and the checker together: counted gas comes out, and what cannot be pr
 from __future__ import annotations
 
 import builtins
+import dataclasses
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
+from fueled_calls import FueledCalls
 from msgspec.structs import replace
 from provable_modules import (
     BRANCH,
@@ -39,6 +41,10 @@ from conformance.bounds.prove import prover as prover_room
 from conformance.bounds.prove import solver as solver_room
 from conformance.bounds.prove.outcome import Attempt
 from conformance.bounds.prove.prover import Prover
+from conformance.bounds.prove.subject import FunctionProof
+from conformance.bounds.prove.writing import Writer
+from conformance.gas.charges import Charges
+from conformance.gas.records import GasModel
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +109,58 @@ def test_callees_are_bounded_first_with_their_stack(prove: Proving) -> None:
 def test_pages_granted_are_bounded_and_cost_where_the_model_says_so(prove: Proving) -> None:
     report = prove(GROWS)
     assert report.pages == 3
-    # A refusal costs nothing, so the least is 2 below the most.
-    assert fuel(report) == (3, 5)
+    # wasmtime bills a literal whether it grows or not.
+    assert fuel(report) == (5, 5)
     assert report.gas[0].measured == (5,)
+    assert [_spent(GROWS, pages) for pages in (64, 1)] == [5, 5]
     assert report.gas[1].kind == "proved" or report.gas[1].kind == "exact"
     assert report.assumptions == ("the host refuses memory beyond 64 pages",)
     assert report.gas[1].sentence(report.assumptions).endswith("beyond 64 pages")
+
+
+def _spent(text: str, pages: int) -> int:
+    """
+    What a call costs by wasmtime's own count, where the host grants so many pages.
+    """
+    module = module_of(text)
+    return FueledCalls(module, Precondition("infer", (), most_pages=pages))(()).fuel
+
+
+_OFTEN = """(module (memory (export "memory") 1) (func (export "infer") (local $i i32)
+  (loop $again (drop (memory.grow PAGES))
+    (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))
+                            (i32.const 100))))))"""
+_KNOWN = "(i32.const 50)"
+_COMPUTED = "(i32.add (i32.mul (local.get $i) (i32.const 0)) (i32.const 50))"
+
+
+@pytest.mark.parametrize("pages", [_KNOWN, _COMPUTED])
+def test_growth_that_is_refused_costs_what_the_engine_bills(prove: Proving, pages: str) -> None:
+    text = _OFTEN.replace("PAGES", pages)
+    low, high = fuel(prove(text)) or (0, 0)
+    # Of 64 pages one growth by 50 can be granted; with 1 page all are refused.
+    for granted in (64, 1):
+        assert low <= _spent(text, granted) <= high
+    if pages == _KNOWN:
+        assert (low, high) == (_spent(text, 64), _spent(text, 1))
+
+
+def test_a_prover_that_takes_refused_growth_for_free_is_refused(
+    prove: Proving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = _OFTEN.replace("PAGES", _KNOWN)
+    right = Writer.gas
+
+    def lying(
+        self: Writer, proof: FunctionProof, charges: Charges, model: GasModel, *, least: bool
+    ) -> tuple[dict[int, int], frozenset[int]]:
+        free = tuple(dataclasses.replace(term, most_refused=0) for term in charges.dynamic)
+        return right(self, proof, dataclasses.replace(charges, dynamic=free), model, least=least)
+
+    monkeypatch.setattr(Writer, "gas", lying)
+    report = prove(text)
+    assert fuel(report) is None
+    assert {obstacle.reason for obstacle in report.obstacles} == {"refused by the checker"}
 
 
 def test_what_nested_loops_use_up_together_is_counted_once(prove: Proving) -> None:
