@@ -5,16 +5,13 @@ wasmtime wheels as meters: the fuel that a wheel takes, and what counters say on
 from __future__ import annotations
 
 import base64
-import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from benchmarks.at_hand import at_hand
-from benchmarks.loop_process import LOOPS, BenchmarkError
+from benchmarks.loop_process import LoopProcess
 from conformance.gas.metering import metered
 from conformance.gas.records import GasModel
 from conformance.wasm.module import Module
@@ -66,7 +63,7 @@ class Metering:
     fuel: int
 
 
-class FuelMeter:
+class FuelMeter(LoopProcess):
     """
     A wheel's meter as a process of its own; a context manager.
     """
@@ -75,27 +72,8 @@ class FuelMeter:
         """
         Start it, on the interpreter and with the environment that the wheel's worker has.
         """
+        super().__init__(launch, "fuel_meter.py")
         self.version = launch.engine.version
-        self._process = subprocess.Popen(
-            [*launch.argv[:-1], str(LOOPS / "fuel_meter.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=dict(launch.environment),
-            encoding="utf-8",
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
 
     def _ask(
         self, binary: bytes, calls: Sequence[dict[str, Any]], names: Sequence[str]
@@ -109,18 +87,7 @@ class FuelMeter:
             "globals": list(names),
             "calls": calls,
         }
-        pipes = self._process
-        if pipes.stdin is None or pipes.stdout is None:
-            raise BenchmarkError("the meter has no pipes")
-        try:
-            pipes.stdin.write(json.dumps(request) + "\n")
-            pipes.stdin.flush()
-            line = pipes.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise BenchmarkError(f"the meter of wasmtime@{self.version} died")
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, Any] = self.ask(request)
         return answer.get("calls")
 
     def fuel(self, module: Module, calls: Sequence[Asked]) -> tuple[Metering, ...] | None:

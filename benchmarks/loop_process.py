@@ -31,10 +31,13 @@ class LoopProcess:
     """
 
     def __init__(
-        self, launch: Launch, loop: str, job: Mapping[str, Any], *, quiet: bool = False
-    ) -> None:
+        self, launch: Launch, loop: str, job: Mapping[str, Any] | None = None, *,
+        quiet: bool = False,
+    ) -> None:  # fmt: skip
         """
         Start *loop*, a file of `bare_loops`, as the engine's worker is started, with its *job*.
+
+        One without a job waits to be asked.
 
         *quiet* drops what it says when it fails.
         """
@@ -47,7 +50,8 @@ class LoopProcess:
             env=dict(launch.environment),
             text=True,
         )
-        self._say(json.dumps(job))
+        if job is not None:
+            self._say(json.dumps(job))
 
     def __enter__(self) -> Self:
         """
@@ -77,8 +81,18 @@ class LoopProcess:
         """
         Have it make one pass; `answer` waits for it. Raises BenchmarkError when it has ended.
         """
+        self._tell("")
+
+    def ask(self, request: Mapping[str, Any]) -> Any:
+        """
+        What one request gave; raises BenchmarkError when the loop failed or has ended.
+        """
+        self._tell(json.dumps(request))
+        return self.answer()
+
+    def _tell(self, line: str) -> None:
         try:
-            self._say("")
+            self._say(line)
         except BrokenPipeError as error:
             message = f"the loop of {self.engine} ended before it was asked; its words are above"
             raise BenchmarkError(message) from error

@@ -18,8 +18,8 @@ from conformance.manifest.records import Manifest
 from conformance.wasm.module import Module
 from runners.hosts.host import HostMaker
 from weavegate.exits import Exit, WeavegateError
+from weavegate.shipped import shipped
 
-_CONTRACTS: Final = Path(__file__).resolve().parent.parent / "vectors" / "contracts"
 WORLDS: Final = 3
 """Other validators whose hosts are asked too."""
 
@@ -59,14 +59,7 @@ def named_contract(name: str) -> Contract:
     """
     A contract file, or a shipped contract by its name; raises WeavegateError, BadManifestError.
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = _CONTRACTS / f"{name}.toml"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in _CONTRACTS.glob("*.toml")))
-            sentence = f"there is no contract {name!r}: name a .toml, or one of {known}"
-            raise WeavegateError(sentence, Exit.USAGE)
-    return read_contract(path)
+    return read_contract(shipped("contracts", name, "contract"))
 
 
 def contract_of(manifest: Manifest | None) -> str | None:

@@ -48,10 +48,10 @@ from weavegate.bound_moves import Moved, moves
 from weavegate.bound_shape import Shape, Sizes, called_by_vm, fitting, is_contract, shape
 from weavegate.exits import Exit, WeavegateError
 from weavegate.nodes import choose
+from weavegate.shipped import shipped
 from weavegate.subject import read_module
 
 _WINDOW_PAGES: Final = 2048
-_CHAINS: Final = Path(__file__).resolve().parent.parent / "vectors" / "chains"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +253,7 @@ def named_chain(name: str) -> Chain:
     """
     A chain file, or a shipped chain by its name; raises WeavegateError and BadManifestError.
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = _CHAINS / f"{name}.toml"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in _CHAINS.glob("*.toml")))
-            sentence = f"there is no chain file {name!r}: name a .toml, or one of {known}"
-            raise WeavegateError(sentence, Exit.USAGE)
-    return read_chain(path)
+    return read_chain(shipped("chains", name, "chain file"))
 
 
 def _certificate(path: Path) -> Certificate:

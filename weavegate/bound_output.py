@@ -225,7 +225,6 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
     The answer as JSON; durations stand in `run`.
     """
     report = done.report
-    certificate = report.certificate
     return {
         "module": report.module,
         "entry": report.precondition.entry,
@@ -247,22 +246,12 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
              "decisions": len(t.decisions)}
             for t in done.taints
         ],
-        "contract": None
-        if certificate is None or certificate.contract is None
-        else {"id": certificate.contract.id, "sha256": certificate.contract.sha256},
         "host": None
         if done.kept is None
         else {"kept": not done.kept.broken, "broken": list(done.kept.broken),
               "calls": done.kept.calls, "unasked": list(done.kept.unasked)},
         "pages": report.pages,
-        "stack": None
-        if certificate is None
-        else {
-            "depth": certificate.stack.depth,
-            "frame_words": certificate.stack.frame_words,
-            "shadow_global": certificate.stack.shadow_global,
-            "shadow_lowest": certificate.stack.shadow_lowest,
-        },
+        **_certified_json(report.certificate),
         "assumptions": list(report.assumptions),
         "functions": [
             {"function": done.names.get(name, name), "model": a.model, "lo": c.lo, "hi": c.hi}
@@ -294,17 +283,7 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
             for x in report.obstacles
         ],
         "guide": guide_json(report),
-        "sdk_gas": None
-        if done.sdk is None
-        else {
-            "total": done.sdk.total,
-            "terms": [
-                {"name": t.name, "vm_gas": t.vm_gas, "sdk_gas": t.sdk_gas, "sentence": t.sentence}
-                for t in done.sdk.terms
-            ],
-            "missing": list(done.sdk.missing),
-            "outside": list(OUTSIDE),
-        },
+        "sdk_gas": None if done.sdk is None else _sdk_json(done.sdk),
         "limits": [
             {"limit": f.limit, "allowed": f.allowed, "needed": f.needed, "answer": f.answer}
             for f in done.fits
@@ -318,6 +297,36 @@ def bound_json(done: BoundDone) -> dict[str, Any]:
         ],
         "run": {"seconds": report.seconds},
     }  # fmt: skip
+
+
+def _certified_json(certificate: Certificate | None) -> dict[str, Any]:
+    """
+    Contract and stack, null without a certificate.
+    """
+    if certificate is None:
+        return {"contract": None, "stack": None}
+    text, stack = certificate.contract, certificate.stack
+    return {
+        "contract": None if text is None else {"id": text.id, "sha256": text.sha256},
+        "stack": {
+            "depth": stack.depth,
+            "frame_words": stack.frame_words,
+            "shadow_global": stack.shadow_global,
+            "shadow_lowest": stack.shadow_lowest,
+        },
+    }
+
+
+def _sdk_json(gas: SdkGas) -> dict[str, Any]:
+    return {
+        "total": gas.total,
+        "terms": [
+            {"name": t.name, "vm_gas": t.vm_gas, "sdk_gas": t.sdk_gas, "sentence": t.sentence}
+            for t in gas.terms
+        ],
+        "missing": list(gas.missing),
+        "outside": list(OUTSIDE),
+    }
 
 
 def _repair_json(repair: Repair | None) -> dict[str, Any] | None:

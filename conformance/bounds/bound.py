@@ -177,29 +177,16 @@ def bound(
     seconds["proof"] = time.perf_counter() - began
     obstacles = list(attempt.obstacles)
     obstacles += [prover.no_bill(sentence) for sentence in unpriced.values()]
-    confirmation = None
+    confirmation, certificate = None, None
     if attempt.certificate is not None:
         progress("checker")
         began = time.perf_counter()
-        try:
-            confirmation = confirm(attempt.certificate, module, runner)
-        except CannotRewriteError as error:
-            obstacles.append(prover.refused_by_checker(f"replay: {error}"))
+        confirmation, refused = _confirmed(prover, attempt.certificate, module, runner, explored)
         seconds["checker"] = time.perf_counter() - began
+        obstacles += refused
+        certificate = None if refused else attempt.certificate
     if confirmation is not None:
         seconds["replay"] = confirmation.verdict.seconds.get("replay", 0.0)
-        obstacles += [
-            prover.refused_by_checker(f"{refusal.reason}: {refusal.sentence}")
-            for refusal in confirmation.refusals
-        ]
-    confirmed = confirmation is not None and confirmation.confirmed
-    if confirmed and attempt.certificate is not None and confirmation is not None:
-        measured = confirmation.replay.measured if confirmation.replay else {}
-        wrong = contradiction(explored, attempt.certificate.bounds, measured)
-        if wrong:
-            obstacles.append(prover.disagreeing(wrong))
-            confirmed = False
-    certificate = attempt.certificate if confirmed else None
     single: tuple[FunctionBound, ...] = ()
     if parts and certificate is None:
         progress("functions by themselves")
@@ -225,6 +212,24 @@ def bound(
         parts=single,
         guide=None if explored is None else guide(module, explored),
     )
+
+
+def _confirmed(
+    prover: Prover, certificate: Certificate, module: Module, runner: Runner,
+    explored: Explored | None,
+) -> tuple[Confirmation | None, list[Obstacle]]:  # fmt: skip
+    """
+    What the checker says, and all that stands against the certificate; nothing: it is confirmed.
+    """
+    try:
+        found = confirm(certificate, module, runner)
+    except CannotRewriteError as error:
+        return None, [prover.refused_by_checker(f"replay: {error}")]
+    if found.replay is None or found.refusals:
+        reasons = [f"{refusal.reason}: {refusal.sentence}" for refusal in found.refusals]
+        return found, [prover.refused_by_checker(each) for each in reasons or ["nothing was run"]]
+    wrong = contradiction(explored, certificate.bounds, found.replay.measured)
+    return found, [prover.disagreeing(wrong)] if wrong else []
 
 
 def _placed(
