@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from conformance.bounds.certificate import (
     ENTRY,
     Bound,
@@ -90,8 +92,25 @@ def function_bounds(
             continue
         if _confirmed(module, by_function[function], own, models):
             for summary in own:
-                found.setdefault(summary.function, _told(summary))
+                if summary.function not in found:
+                    found[summary.function] = _told(_freed(module, summary, own, models))
     return tuple(found[function] for function in sorted(found))
+
+
+def _freed(
+    module: Module, summary: Summary, summaries: Sequence[Summary], models: Sequence[GasModel]
+) -> Summary:
+    """
+    The confirmed *summary* without what it requires, where it is confirmed so as well.
+
+    A proof that was stopped supposes more than it needs: calls that it saw, not calls that matter.
+    """
+    cuts = tuple(replace(cut, holds=()) if cut.at == ENTRY else cut for cut in summary.cuts)
+    if cuts == summary.cuts:
+        return summary
+    free = replace(summary, cuts=cuts)
+    others = [free if other is summary else other for other in summaries]
+    return free if _confirmed(module, free, others, models) else summary
 
 
 def _told(summary: Summary) -> FunctionBound:

@@ -57,9 +57,7 @@ def asked(prove: Proving, text: str, most: int | None, high: int = 100) -> Bound
     given = Precondition("infer", (Range(1, high),) * takes, unknown=(Bytes(0, 65536),))
     return bound(
         module, given, (Input((1,) * takes),), MODELS, prove.engine,
-        guided=False, parts=True,
-        # What it suggests of arguments would stand among the conditions.
-        budget=Budget(stop=stop, abstract=0),
+        guided=False, parts=True, budget=Budget(stop=stop),
     )  # fmt: skip
 
 
