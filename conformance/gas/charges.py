@@ -73,6 +73,8 @@ class Dynamic:
     def always(self) -> int:
         """
         What a growth pays whether it is granted or refused; 0 where that depends.
+
+        By the compilers that the model is about: Winch has the same meter and bills no refusal.
         """
         return self.most_refused if self.literal else 0
 

@@ -142,7 +142,7 @@ class Costs:
             low, high = found.get(term.place, (0, 0))
             if term.kind == GRANTED and term.price is not None:
                 # Any growth may be refused; what only granted pages cost is counted in `growth`.
-                found[term.place] = (low + term.always - term.refund, high + term.most_refused)
+                found[term.place] = (low - term.refund, high + term.most_refused)
                 continue
             if term.price is None or term.kind not in _AMOUNTS:
                 raise NotModelledError(f"gas by {term.kind} under {self.model.id}", where)

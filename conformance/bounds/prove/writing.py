@@ -420,10 +420,7 @@ class Writer:
         """
         found: dict[int, int] = {}
         stops = set()
-        refused = {
-            term.place: term.always - term.refund if least else term.most_refused
-            for term in charges.dynamic
-        }
+        refused = {t.place: -t.refund if least else t.most_refused for t in charges.dynamic}
         for first, last in proof.layout.blocks.items():
             total = 0
             for at in range(first, last + 1):

@@ -97,7 +97,8 @@ def loop_facts(layout: Layout, loop: Loop) -> list[FlowFact]:
 
 def _literal_pages(code: Sequence[Instruction], at: int) -> int:
     """
-    Pages that wasmtime bills whether it grants them or not: a literal of at most 128.
+    Pages that wasmtime bills whether it grants them or not: a literal of at most 128. Winch does
+    not, so the least has none.
     """
     before = code[at - 1]
     units = cast("int", before.immediates[0]) if before.opcode.name == "i32.const" else 0
@@ -117,7 +118,7 @@ def _gas(
         for at in range(first, last + 1):
             name, immediates = layout.code[at].opcode.name, layout.code[at].immediates
             if name == "memory.grow" and model.startswith("wasmtime"):
-                gas[first] += _literal_pages(layout.code, at)
+                gas[first] += _literal_pages(layout.code, at) if side else 0
             if name == "call" and immediates[0] != layout.function:
                 gas[first] += callee[cast("int", immediates[0])][side]
             if name == "call_indirect":
